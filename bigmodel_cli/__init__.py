@@ -1,0 +1,3 @@
+"""bigmodel: train, evaluate and use Keras models from one YAML file."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,257 @@
+"""What the installed Keras and TensorFlow Datasets offer, readable without importing them.
+
+`catalogue.json` is generated from the installed packages by `python -m bigmodel_cli.catalogue`; a test
+holds it against them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+Section = Literal["optimizers", "losses", "metrics", "schedules"]
+FILE = Path(__file__).with_name("catalogue.json")
+
+# Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
+# belongs to segmentation or embeddings, which no model here gives.
+_NOT_FOR_CONFIGS = {
+    "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"},
+    "losses": {"Loss", "CTC", "Circle", "Dice", "Tversky"},
+    "metrics": {
+        "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "MeanIoU", "OneHotIoU",
+        "OneHotMeanIoU",
+    },
+    "schedules": {"LearningRateSchedule"},
+}  # fmt: skip
+# Set by the tool itself: names and dtypes, logits (our classifiers give them), the per-example form of
+# losses; averaged weights need a swap around validation and saving.
+_SET_BY_US = {
+    "self", "name", "dtype", "kwargs", "args", "from_logits", "reduction", "loss_scale_factor",
+    "use_ema", "ema_momentum", "ema_overwrite_frequency", "num_classes", "num_labels", "label_weights",
+    "multi_label", "num_regressors", "sparse_y_true", "sparse_y_pred", "ignore_class", "axis", "learning_rate",
+}  # fmt: skip
+
+_Number = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=1)]
+_Open = Annotated[float, Field(ge=0, lt=1)]
+# Keras declares few annotations: the type follows from the default, the range from the name.
+_KNOWN: Mapping[str, Any] = {
+    "weight_decay": _Number | None,
+    "clipnorm": Annotated[float, Field(gt=0)] | None,
+    "clipvalue": Annotated[float, Field(gt=0)] | None,
+    "global_clipnorm": Annotated[float, Field(gt=0)] | None,
+    "gradient_accumulation_steps": _Count | None,
+    "momentum": _Share,
+    "beta_1": _Open,
+    "beta_2": _Open,
+    "rho": _Open,
+    "epsilon": Annotated[float, Field(gt=0)],
+    "label_smoothing": _Open,
+    "k": _Count,
+    "thresholds": float | list[float] | None,
+    "class_id": Annotated[int, Field(ge=0)] | None,
+    "top_k": _Count | None,
+    "decay_steps": _Count,
+    "first_decay_steps": _Count,
+    "warmup_steps": Annotated[int, Field(ge=0)],
+    "warmup_target": Annotated[float, Field(gt=0)] | None,
+    "initial_learning_rate": Annotated[float, Field(ge=0)],
+    "end_learning_rate": Annotated[float, Field(ge=0)],
+    "decay_rate": _Number,
+    "boundaries": list[int],
+    "values": list[float],
+    "alpha": float,
+    "gamma": float,
+    "num_thresholds": Annotated[int, Field(ge=2)],
+    "threshold": _Share | None,
+    "recall": _Share,
+    "precision": _Share,
+    "sensitivity": _Share,
+    "specificity": _Share,
+    "average": Literal["micro", "macro", "weighted"] | None,
+    "curve": Literal["ROC", "PR"],
+    "summation_method": Literal["interpolation", "minoring", "majoring"],
+    "class_aggregation": Literal["uniform_average", "variance_weighted_average"] | None,
+    "exclude_layers": list[str] | None,
+    "ns_steps": _Count,
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a Keras class.
+
+    Attributes:
+        name: as Keras calls it.
+        required: whether it must be given.
+        default: None where Keras has none.
+        description: from the Keras docstring, on one line.
+    """
+
+    name: str
+    required: bool
+    default: Any
+    description: str
+
+    @property
+    def annotation(self) -> Any:
+        """What pydantic checks its value against."""
+        if self.name in _KNOWN:
+            return _KNOWN[self.name]
+        if self.default is None:
+            return Any
+        kind = type(self.default)
+        return float if kind is int and not isinstance(self.default, bool) else kind
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A Keras class that a config can name.
+
+    Attributes:
+        name: canonical name in configs.
+        keras_class: attribute of the Keras module of its section.
+        summary: first line of the Keras docstring.
+        parameters: in the order of the Keras signature.
+    """
+
+    name: str
+    keras_class: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return document
+
+
+@cache
+def entries(section: Section) -> Mapping[str, Entry]:
+    """Canonical name -> entry, in alphabetical order."""
+    return {
+        name: Entry(
+            name,
+            item["class"],
+            item["summary"],
+            tuple(Parameter(**parameter) for parameter in item["parameters"]),
+        )
+        for name, item in _document()[section].items()
+    }
+
+
+def find(section: Section, name: str) -> Entry | None:
+    """An entry by its canonical name, its Keras class name, or either in other letters."""
+    table = entries(section)
+    wanted = name.replace("_", "").lower()
+    return table.get(name) or next(
+        (entry for entry in table.values() if entry.keras_class.lower() == wanted), None
+    )
+
+
+def tfds_names() -> list[str]:
+    """Names of the data sets inside the installed TensorFlow Datasets."""
+    return list(_document()["tfds"])
+
+
+def versions() -> Mapping[str, str]:
+    """Package versions that the catalogue was generated from."""
+    return dict(_document()["versions"])
+
+
+def _argument_docs(docstring: str) -> dict[str, str]:
+    """Descriptions from a Google-style `Args:` section, each on one line."""
+    match = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(docstring), re.M | re.S)
+    found: dict[str, str] = {}
+    for item in re.finditer(
+        r"^ {4}(\w+)(?: \([^)]*\))?:(.*?)(?=^ {4}\w+(?: \([^)]*\))?:|\Z)",
+        match[1] if match else "",
+        re.M | re.S,
+    ):
+        found[item[1]] = " ".join(item[2].split())
+    return found
+
+
+def _summary(docstring: str) -> str:
+    return " ".join(inspect.cleandoc(docstring).split("\n\n")[0].split())
+
+
+def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[str, Any]]]:
+    for class_name in sorted(dir(module)):
+        kind = getattr(module, class_name)
+        if not (inspect.isclass(kind) and issubclass(kind, base)) or class_name in _NOT_FOR_CONFIGS[section]:
+            continue
+        if kind.__name__ != class_name or "fn" in inspect.signature(kind).parameters:
+            continue
+        docs = _argument_docs(kind.__doc__ or "")
+        parameters = [
+            {
+                "name": name,
+                "required": parameter.default is inspect.Parameter.empty,
+                "default": None if parameter.default is inspect.Parameter.empty else parameter.default,
+                "description": docs.get(name, ""),
+            }
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if name not in _SET_BY_US
+        ]
+        name = class_name.lower() if section == "optimizers" else _snake(class_name)
+        entry: dict[str, Any] = {
+            "class": class_name,
+            "summary": _summary(kind.__doc__ or ""),
+            "parameters": parameters,
+        }
+        if section == "optimizers":
+            entry["learning_rate"] = inspect.signature(kind).parameters["learning_rate"].default
+        yield name, entry
+
+
+def learning_rate(optimizer: str) -> float:
+    """The learning rate that Keras gives an optimizer by default.
+
+    Raises:
+        KeyError: no optimizer of this canonical name.
+    """
+    return float(_document()["optimizers"][optimizer]["learning_rate"])
+
+
+def generate() -> dict[str, Any]:
+    """The catalogue of the installed packages; imports them."""
+    from importlib.metadata import version
+
+    import keras
+
+    from bigmodel_cli.data.tfds import known_names
+
+    sections = {
+        "optimizers": (keras.optimizers, keras.optimizers.Optimizer),
+        "losses": (keras.losses, keras.losses.Loss),
+        "metrics": (keras.metrics, keras.metrics.Metric),
+        "schedules": (keras.optimizers.schedules, keras.optimizers.schedules.LearningRateSchedule),
+    }
+    found = {section: dict(_inspect(module, section, base)) for section, (module, base) in sections.items()}
+    # What people mean by accuracy is top-1; the Keras class of that name compares for equality.
+    found["metrics"]["accuracy"] = found["metrics"]["sparse_categorical_accuracy"]
+    return {
+        "versions": {name: version(name) for name in ("keras", "tensorflow-datasets")},
+        **{section: dict(sorted(table.items())) for section, table in found.items()},
+        "tfds": sorted(known_names()),
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(generate(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

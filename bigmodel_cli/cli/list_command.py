@@ -1,0 +1,84 @@
+"""`bigmodel list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bigmodel_cli.cli import options
+from bigmodel_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from bigmodel_cli.components import Definition
+
+KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "augmentations")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("name", required=False)
+@options.as_json
+def command(kind: Any, name: str | None, as_json: bool) -> None:
+    """List what configs can name; with a NAME, all about that one."""
+    from bigmodel_cli import components
+    from bigmodel_cli.cli import console
+
+    try:
+        names = components.names(kind) if name is None else [name]
+        found = [components.find(kind, item) for item in names]
+    except components.UnknownComponentError as error:
+        raise UsageError(str(error)) from None
+    if as_json:
+        console.print_json([_document(item) for item in found])
+        return
+    if name is not None:
+        _show_one(found[0])
+        return
+    rows = [(item.name, ", ".join(item.parameters.model_fields) or "-", item.summary) for item in found]
+    console.table((kind.removesuffix("s"), "parameters", "what it is"), rows)
+    if kind == "datasets":
+        click.echo("\nand every name of TensorFlow Datasets, such as mnist or cifar10 (parameters: see tfds)")
+    click.echo(f"\nmore: bigmodel list {kind} NAME")
+
+
+def _document(item: Definition) -> dict[str, Any]:
+    schema = item.parameters.model_json_schema()
+    return {"name": item.name, "summary": item.summary, "description": item.description, "parameters": schema}
+
+
+def _show_one(item: Definition) -> None:
+    from bigmodel_cli.cli import console
+
+    click.echo(f"{item.description}\n")
+    schema = item.parameters.model_json_schema()
+    rows = [
+        (
+            key,
+            "required" if field.is_required() else _yaml(field.default),
+            _type(schema["properties"][key]),
+            field.description or "",
+        )
+        for key, field in item.parameters.model_fields.items()
+    ]
+    if rows:
+        console.table(("parameter", "default", "type", "what it is"), rows)
+    else:
+        click.echo("no parameters")
+
+
+def _yaml(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, tuple) else str(list(value))
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return " | ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "anyOf" in schema:
+        return " | ".join(_type(item) for item in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    kind = str(schema.get("type", "any")).replace("integer", "int").replace("string", "text")
+    return f"{kind} {' and '.join(limits)}".strip()

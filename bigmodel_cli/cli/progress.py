@@ -1,0 +1,196 @@
+"""How training looks: a live bar on a terminal, a line an epoch elsewhere, and both in train.log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from bigmodel_cli.cli import console
+
+if TYPE_CHECKING:
+    from bigmodel_cli.rundir import Run
+    from bigmodel_cli.training.reporter import EpochRecord, Outcome
+    from bigmodel_cli.training.trainer import Plan
+
+_SHORT = {
+    "accuracy": "acc", "mean_absolute_error": "mae", "mean_squared_error": "mse", "root_mean_squared_error": "rmse",
+}  # fmt: skip
+_REDRAWS_PER_SECOND = 8
+
+
+def short(name: str) -> str:
+    """`val_accuracy` as `val acc`."""
+    stem = name.removeprefix("val_")
+    return ("val " if stem != name else "") + _SHORT.get(stem, stem.replace("_", " "))
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """`loss 0.214  acc 0.936`, training metrics before validation metrics."""
+    return "  ".join(f"{short(name)} {console.metric(value)}" for name, value in metrics.items())
+
+
+class _Steps(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:.0f}/{task.total:.0f}", style="progress.download")
+
+
+class TrainingProgress:
+    """A `Reporter` for people."""
+
+    def __init__(self, *, quiet: bool, stderr: bool = False):
+        """Prepare; nothing is printed yet.
+
+        Args:
+            quiet: print the last block only.
+            stderr: print to standard error, because standard output carries JSON.
+        """
+        self._console = console.console(stderr)
+        self._live = self._console.is_terminal and not quiet
+        self._quiet = quiet
+        self._log: TextIO | None = None
+        self._bar: Progress | None = None
+        self._epoch = ""
+        self._unit = "ex/s"
+        self._drawn = 0.0
+
+    def starting(self, text: str) -> AbstractContextManager[Any]:
+        """A spinner while something slow goes on, on a terminal."""
+        return self._console.status(text) if self._live else nullcontext()
+
+    @contextmanager
+    def logging(self, path: Path) -> Iterator[None]:
+        """Write all lines to a log, too."""
+        with path.open("a", encoding="utf-8") as self._log:
+            try:
+                yield
+            finally:
+                self._close_bar()
+        self._log = None
+
+    def _line(self, text: str, style: str | None = None, *, last_block: bool = False) -> None:
+        if self._log is not None:
+            print(text, file=self._log, flush=True)
+        if last_block or not self._quiet:
+            self._console.print(Text(text, style=style or ""))
+
+    def show_plan(self, plan: Plan, run: Run) -> None:
+        """What is about to be trained, on what, and what `auto` chose."""
+        config, spec = plan.config, plan.data.spec
+        self._unit = "img/s" if spec.input.kind == "image" else "ex/s"
+        one = "an image" if spec.input.kind == "image" else "an example"
+        choices = plan.choices
+        self._line(f"{config.name}  seed {config.seed}", "bold")
+        shape = "x".join(map(str, spec.input.shape))
+        sizes = "  ".join(f"{size:,} {name}" for name, size in spec.sizes.items() if name != "test")
+        self._line(f"  data     {spec.name} ({spec.origin})  {sizes}  {shape} {spec.input.dtype}  {_targets(spec)}")
+        if not plan.data.in_memory.value:
+            self._line(f"           streamed from disk ({plan.data.in_memory.reason})")
+        self._line(
+            f"  model    {plan.model.name}  {plan.parameters:,} parameters  {console.si(plan.flops, 'FLOP')} {one}"
+        )
+        precision, steps = choices["precision"], choices["steps_per_execution"]
+        self._line(
+            f"  device   {choices['devices'].value}  precision {precision.value}{_because(precision.reason)}  "
+            f"{steps.value} step{'s' if steps.value > 1 else ''} an execution{_because(steps.reason)}"
+        )
+        self._line(f"  run      {run}")
+        self._line("")
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int, start_step: int) -> None:
+        """Begin a bar."""
+        self._epoch = f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+        if not self._live:
+            return
+        self._close_bar()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=22),
+            _Steps(),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self._epoch, total=steps, completed=start_step, text="")
+        self._started, self._start_step, self._steps = time.monotonic(), start_step, steps
+
+    def step_done(self, step: int, examples_per_second: float, metrics: Mapping[str, float]) -> None:
+        """Move the bar, a few times a second at most."""
+        now = time.monotonic()
+        if self._bar is None or (now - self._drawn < 1 / _REDRAWS_PER_SECOND and step < self._steps):
+            return
+        self._drawn = now
+        left = (now - self._started) / max(1, step - self._start_step) * (self._steps - step)
+        minutes, seconds = divmod(round(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        text = (
+            f"{examples_per_second:,.0f} {self._unit}  {hours}:{minutes:02d}:{seconds:02d} left  "
+            f"{metrics_text(metrics)}"
+        )
+        self._bar.update(self._task, completed=step, text=text)
+        self._bar.refresh()
+
+    def validation_begins(self) -> None:
+        """Say what takes the time now."""
+        if self._bar is not None:
+            self._bar.update(self._task, text="validating")
+            self._bar.refresh()
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """One line, which stays."""
+        self._close_bar()
+        text = (
+            f"{self._epoch}  {console.duration(record.seconds)}  {record.examples_per_second:,.0f} {self._unit}  "
+            f"{metrics_text(record.metrics)}{'  best' if record.best else ''}"
+        )
+        self._line(text)
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._line(f"note: {text}", "yellow")
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def show_outcome(self, outcome: Outcome, run: Run) -> None:
+        """The last block: what came out, where it lies, what to type next."""
+        self._line("")
+        values = "  ".join(
+            f"{console.label(name)} {console.metric(value)}"
+            for name, value in outcome.metrics.items()
+            if name.startswith("val_")
+        )
+        early = f", stopped early out of {outcome.planned_epochs}" if outcome.stopped_early else ""
+        epochs = f"{outcome.epochs} epoch{'s' if outcome.epochs > 1 else ''} in {console.duration(outcome.seconds)}"
+        self._line(f"best epoch {outcome.best_epoch}  {values}   {epochs}{early}", "bold", last_block=True)
+        self._line(f"model  {run.model}", last_block=True)
+        self._line(f"next   bigmodel evaluate {_shell(run.path)}        (test split, pictures)", last_block=True)
+
+
+def _shell(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason != "asked for" else ""
+
+
+def _targets(spec: Any) -> str:
+    if spec.task == "regression":
+        names = ", ".join(spec.target.names[:3])
+        return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"
+    counts = [count for count in spec.target.counts if count]
+    ratio = max(counts) / min(counts)
+    balance = "balanced" if ratio < 1.5 else f"largest {ratio:.1f} times the smallest"
+    return f"{spec.outputs} classes, {balance}"

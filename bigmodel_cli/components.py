@@ -1,0 +1,175 @@
+"""Names in a config to the things they name, and their parameters to what those things accept.
+
+Built-ins and plug-ins come through the same door, the entry points `bigmodel.<kind>`; optimizers,
+losses and metrics are Keras classes, from the catalogue; schedules are both. A name of the form
+`package.module:function` names one's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+
+from bigmodel_cli import catalogue
+
+Kind = Literal["models", "datasets", "augmentations", "schedules", "optimizers", "losses", "metrics"]
+KINDS: tuple[Kind, ...] = typing.get_args(Kind)
+
+_FROM_KERAS: frozenset[str] = frozenset({"optimizers", "losses", "metrics", "schedules"})
+_FROM_ENTRY_POINTS: frozenset[str] = frozenset({"models", "datasets", "augmentations", "schedules"})
+
+
+class UnknownComponentError(Exception):
+    """A name that names nothing; the message says what it could have been."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a name stands for.
+
+    Attributes:
+        kind: plural, such as `models`.
+        name: canonical name.
+        summary: one line.
+        description: whole docstring, or the summary again for Keras classes.
+        parameters: pydantic model of the parameters: strict types, ranges, defaults, descriptions.
+        builder: our side of the contract (see contracts.py); None for a Keras class.
+        keras_class: name of the Keras class; None for anything else.
+    """
+
+    kind: Kind
+    name: str
+    summary: str
+    description: str
+    parameters: type[BaseModel]
+    builder: Callable[..., Any] | None = None
+    keras_class: str | None = None
+
+
+def _parameter_model(name: str, fields: Mapping[str, tuple[Any, FieldInfo]]) -> type[BaseModel]:
+    definitions: dict[str, Any] = dict(fields)
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True, frozen=True), **definitions)
+
+
+def _descriptions(docstring: str) -> tuple[str, dict[str, str]]:
+    """The text before `Args:`, and one line for each argument."""
+    text, _, rest = docstring.partition("\nArgs:\n")
+    rest = re.split(r"^\S", rest, maxsplit=1, flags=re.M)[0]
+    pattern = re.compile(r"^ {4}(\w+):(.*?)(?=^ {4}\w+:|\Z)", re.M | re.S)
+    return text.strip(), {item[1]: " ".join(item[2].split()) for item in pattern.finditer(rest + "\n")}
+
+
+def _from_builder(kind: Kind, name: str, builder: Callable[..., Any]) -> Definition:
+    """Read a builder's keyword-only parameters.
+
+    Raises:
+        UnknownComponentError: the object is not a builder of the contract.
+    """
+    if not callable(builder):
+        raise UnknownComponentError(f"`{name}` is a {type(builder).__name__}, not a function")
+    # The other annotations may name types that are only imported for type checking.
+    signature = inspect.signature(builder)
+    own = {item.name: item.annotation for item in signature.parameters.values() if item.kind is item.KEYWORD_ONLY}
+    given = {key: value for key, value in own.items() if value is not inspect.Parameter.empty}
+    hints = typing.get_type_hints(
+        SimpleNamespace(__annotations__=given), getattr(builder, "__globals__", {}), include_extras=True
+    )
+    text, descriptions = _descriptions(inspect.getdoc(builder) or "")
+    fields = {}
+    for parameter in signature.parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (
+            hints.get(parameter.name, Any),
+            Field(default, description=descriptions.get(parameter.name)),
+        )
+    summary = " ".join(text.split("\n\n")[0].split())
+    return Definition(kind, name, summary, text, _parameter_model(name, fields), builder=builder)
+
+
+def _from_catalogue(kind: Kind, entry: catalogue.Entry) -> Definition:
+    fields = {
+        item.name: (
+            item.annotation,
+            Field(... if item.required else item.default, description=item.description),
+        )
+        for item in entry.parameters
+    }
+    return Definition(
+        kind,
+        entry.name,
+        entry.summary,
+        entry.summary,
+        _parameter_model(entry.keras_class, fields),
+        keras_class=entry.keras_class,
+    )
+
+
+@cache
+def _entry_points(kind: Kind) -> Mapping[str, Any]:
+    return {point.name: point for point in entry_points(group=f"bigmodel.{kind}")}
+
+
+def names(kind: Kind) -> list[str]:
+    """Canonical names of a kind, sorted; TFDS names are not among the datasets (see catalogue)."""
+    found: set[str] = set(_entry_points(kind)) if kind in _FROM_ENTRY_POINTS else set()
+    if kind in _FROM_KERAS:
+        found |= set(catalogue.entries(typing.cast("catalogue.Section", kind)))
+    return sorted(found)
+
+
+def find(kind: Kind, name: str) -> Definition:
+    """The definition behind a name.
+
+    Raises:
+        UnknownComponentError: there is none, or the module of `package.module:function` does not import.
+    """
+    if ":" in name and kind in _FROM_ENTRY_POINTS:
+        return _from_builder(kind, name, _own(name))
+    if (point := _entry_points(kind).get(name)) is not None and kind in _FROM_ENTRY_POINTS:
+        return _from_builder(kind, name, point.load())
+    if kind in _FROM_KERAS:
+        entry = catalogue.find(typing.cast("catalogue.Section", kind), name)
+        if entry is not None:
+            return _from_catalogue(kind, entry)
+    singular = {"losses": "loss"}.get(kind, kind.removesuffix("s"))
+    near = suggestion(name, names(kind))
+    raise UnknownComponentError(f"there is no {singular} `{name}`{near} (`bigmodel list {kind}`)")
+
+
+def _own(name: str) -> Callable[..., Any]:
+    module_name, _, attribute = name.partition(":")
+    # The console script does not have the working folder on the path, where people keep their module.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UnknownComponentError(f"`{name}`: module `{module_name}` does not import: {error}") from error
+    try:
+        found: Callable[..., Any] = getattr(module, attribute)
+    except AttributeError:
+        near = suggestion(attribute, [key for key in vars(module) if not key.startswith("_")])
+        raise UnknownComponentError(f"module `{module_name}` has no `{attribute}`{near}") from None
+    return found
+
+
+def suggestion(word: str, known: typing.Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing when no known word is near."""
+    near = get_close_matches(word, list(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else ""

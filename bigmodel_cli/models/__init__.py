@@ -1,0 +1,1 @@
+"""Architectures: one a file, each a builder from a `DataSpec` to a Keras model."""

@@ -1,0 +1,67 @@
+"""Multi-layer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bigmodel_cli.contracts import DataSpec, Penalty, Rate, Units
+from bigmodel_cli.models.layers import (
+    Activation,
+    Initializer,
+    batch_normalization,
+    features,
+    initializer_for,
+    output_head,
+    regularizer,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+
+def mlp(
+    data: DataSpec,
+    *,
+    hidden: Sequence[Units] = (64,),
+    activation: Activation = "relu",
+    dropout: Rate = 0.0,
+    batch_norm: bool = False,
+    l1: Penalty = 0.0,
+    l2: Penalty = 0.0,
+    initializer: Initializer = "auto",
+    flatten: bool = False,
+) -> keras.Model:
+    """Fully connected layers (multi-layer perceptron).
+
+    Each hidden layer is dense, batch normalization if asked, activation, dropout (Srivastava et al.
+    2014). Features are standardized inside the model. In a regression the intercepts of the last layer
+    start at the mean of the targets.
+
+    Args:
+        hidden: Units of each hidden layer, first to last, each at least 1.
+        activation: Activation after each hidden layer, a Keras name.
+        dropout: Share of each hidden layer's outputs that training sets to 0, from 0 to below 1.
+        batch_norm: Normalize each hidden layer over the batch, before its activation.
+        l1: Factor of the sum of absolute weights in the loss, at least 0.
+        l2: Factor of the sum of squared weights in the loss, at least 0.
+        initializer: How hidden weights start; `auto` takes he_normal for activations of the ReLU family,
+            lecun_normal for selu, else glorot_uniform.
+        flatten: Take images too, each pixel (0 to 1) as a feature.
+    """
+    import keras
+
+    inputs, x = features(data, "mlp", flatten=flatten)
+    for units in hidden:
+        x = keras.layers.Dense(
+            units,
+            use_bias=not batch_norm,
+            kernel_initializer=initializer_for(activation, initializer),
+            kernel_regularizer=regularizer(l1, l2),
+        )(x)
+        if batch_norm:
+            x = batch_normalization(x)
+        x = keras.layers.Activation(activation)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="mlp")

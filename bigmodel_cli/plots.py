@@ -1,0 +1,396 @@
+"""Pictures of a run: learning curves, confusion matrix, predictions, residuals.
+
+One look for all: it reads in print and in grey, and the colours (Okabe and Ito, Color Universal Design,
+2008) stay apart for colour-blind readers. Each function writes one PNG, whole or not at all. matplotlib
+is imported where it is used, because most commands draw nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+GREY = "#6B6B6B"
+_STYLE = {
+    "figure.dpi": 150,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "axes.axisbelow": True,
+}
+_PANELS = 9
+_MANY_POINTS = 3000
+
+
+def learning_curves(
+    history: Sequence[Mapping[str, float]], path: Path, *, best_epoch: int | None, monitor: str, title: str
+) -> Path:
+    """Draw loss, up to two metrics and, if it varies, the learning rate against the epoch.
+
+    Args:
+        history: one mapping an epoch: `epoch` (from 1; absent: counted), `loss`, `val_loss`, `learning_rate`
+            and any other `NAME` with its `val_NAME`. Values may be missing or not finite.
+        path: the PNG to write.
+        best_epoch: epoch of the weights that are kept; None marks none.
+        monitor: the value by which it was chosen, such as `val_loss`.
+        title: the finding.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row.get("epoch", number) for number, row in enumerate(history, 1)]
+    names = list(dict.fromkeys(key for row in history for key in row))
+    metrics = [name for name in names if name != "loss" and f"val_{name}" in names]
+    # The monitored metric first; the others as Keras lists them.
+    metrics.sort(key=lambda name: name != monitor.removeprefix("val_"))
+    panels: list[tuple[str, tuple[str, ...]]] = [(n, (n, f"val_{n}")) for n in ["loss", *metrics[:2]]]
+    if len({row["learning_rate"] for row in history if "learning_rate" in row}) > 1:
+        panels.append(("learning rate", ("learning_rate",)))
+    heights = [2.6 if len(keys) == 2 else 1.3 for _, keys in panels]
+
+    with _figure(path, title, 7.5, 0.9 + sum(heights)) as figure:
+        grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (name, keys) in zip(grid, panels, strict=True):
+            values: list[float] = []
+            for key in keys:
+                known = [(e, row[key]) for e, row in zip(epochs, history, strict=True) if key in row]
+                points = [(epoch, value) for epoch, value in known if math.isfinite(value)]
+                if points:
+                    _curve(axes, points, key, markers=len(epochs) <= 30)
+                    values += [value for _, value in points]
+                if key == monitor and best_epoch in dict(points):
+                    best = dict(points)[best_epoch]
+                    axes.plot(best_epoch, best, "o", markersize=10, fillstyle="none", color="black")
+                    what = key.replace("val_", "validation ").replace("_", " ")
+                    grid[0].set_title(f"best: epoch {best_epoch}, {what} {best:.4g}", color=GREY)
+            if (name == "loss" or len(keys) == 1) and values and 0 < min(values) < max(values) / 100:
+                axes.set_yscale("log")
+            if best_epoch is not None:
+                axes.axvline(best_epoch, color=GREY, linewidth=0.8, linestyle=":")
+            axes.set_ylabel(name.replace("_", " "))
+            axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        if grid[0].get_lines():
+            grid[0].legend(loc="best")
+        first, last = min(epochs, default=1), max(epochs, default=1)
+        margin = max(0.5, 0.02 * (last - first))
+        grid[-1].set(xlabel="epoch", xlim=(first - margin, last + margin))
+        grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return path
+
+
+def _curve(axes: Axes, points: Sequence[tuple[float, float]], key: str, *, markers: bool) -> None:
+    held_out = key.startswith("val_")
+    axes.plot(
+        *zip(*points, strict=True),
+        color=VERMILLION if held_out else BLUE,
+        # Told apart in grey, too.
+        linestyle="-" if held_out or key == "learning_rate" else "--",
+        # A line through one point is invisible, and markers on hundreds are a smear.
+        marker="o" if markers else None,
+        markersize=4,
+        label="validation" if held_out else "training",
+    )
+
+
+def confusion_matrix(counts: Array, class_names: Sequence[str], path: Path, *, title: str) -> Path:
+    """Draw a confusion matrix: colour by the share of the true class.
+
+    Counts are written up to 20 classes, names up to 60.
+
+    Args:
+        counts: (classes, classes), rows the true class.
+        class_names: in index order.
+        path: the PNG to write.
+        title: the finding.
+    """
+    from matplotlib.colors import PowerNorm
+
+    k = len(class_names)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(11.0, max(5.0, 0.48 * k + 2.2)) if k <= 20 else 11.0
+    with _figure(path, title, side + 0.8, side) as figure:
+        axes = figure.subplots()
+        # Among many classes the mistakes are rare in each cell, and there are no counts to read them by.
+        norm = PowerNorm(1 if k <= 20 else 0.5, vmin=0, vmax=1)
+        image = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest" if k <= 1000 else "auto")
+        bar = figure.colorbar(
+            image, ax=axes, shrink=0.6, ticks=[0, 0.05, 0.25, 0.5, 0.75, 1] if k > 20 else None
+        )
+        bar.set_label("share of the true class")
+        bar.outline.set_visible(False)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        if k <= 60:
+            names = [_short(name, 22) for name in class_names]
+            size = 9 if k <= 20 else 7
+            # In inches: what the longest name takes against the width of a cell.
+            upright = 0.009 * size * max(map(len, names)) > (side - 2.2) / k
+            axes.set_xticks(range(k), names, rotation=90 if upright else 0, fontsize=size)
+            axes.set_yticks(range(k), names, fontsize=size)
+            axes.tick_params(length=0)
+        else:
+            axes.set_xlabel("predicted class (index)")
+            axes.set_ylabel("true class (index)")
+        if k <= 20:
+            for (row, column), count in np.ndenumerate(counts):
+                if count:
+                    dark = share[row, column] > 0.5
+                    text = f"{count}" if count < 10_000 else f"{count / 1000:.3g}k"
+                    axes.text(
+                        column,
+                        row,
+                        text,
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                        color="white" if dark else "black",
+                    )
+    return path
+
+
+def image_grid(
+    images: Array,
+    labels: Sequence[str | None] | None,
+    predictions: Sequence[str],
+    confidences: Sequence[float] | Array,
+    path: Path,
+    *,
+    title: str,
+) -> Path:
+    """Draw up to 25 images, each with its predicted and its true label; wrong ones are marked.
+
+    Args:
+        images: (n, height, width, channels) uint8: grey, RGB or RGBA.
+        labels: true class names; None, as a whole or for one image, where there is none.
+        predictions: predicted class names.
+        confidences: probability of each prediction, 0 to 1.
+        path: the PNG to write.
+        title: the finding.
+    """
+    count = min(25, len(images))
+    columns = min(5, count)
+    rows = math.ceil(count / columns)
+    with _figure(path, title, max(3.6, 1.9 * columns), 0.6 + 2.2 * rows) as figure:
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in cells:
+            axes.set_axis_off()
+        for index, axes in enumerate(cells[:count]):
+            image = images[index]
+            picture = image if image.shape[-1] in (3, 4) else image[..., 0]
+            small = max(picture.shape[:2]) <= 128
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if small else "auto")
+            label = None if labels is None else labels[index]
+            wrong = label is not None and label != predictions[index]
+            mark = "" if label is None else "✗ " if wrong else "✓ "
+            said = f"{mark}{_short(predictions[index], 14)} ({confidences[index]:.1%})"
+            axes.set_title(
+                f"{said}\ntrue: {_short(label, 16)}" if wrong and label is not None else said,
+                fontsize=9,
+                loc="center",
+                color=VERMILLION if wrong else "black",
+            )
+            if wrong:
+                axes.set_axis_on()
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set(visible=True, color=VERMILLION, linewidth=3)
+    return path
+
+
+def predicted_against_true(
+    targets: Array, predictions: Array, target_names: Sequence[str], path: Path, *, title: str
+) -> Path:
+    """Draw predicted against true values, one panel a target (the first 9).
+
+    Args:
+        targets: (n, targets).
+        predictions: (n, targets).
+        target_names: in column order.
+        path: the PNG to write.
+        title: the finding.
+    """
+    shown = min(_PANELS, len(target_names))
+    columns = 2 if shown == 4 else min(3, shown)
+    rows = math.ceil(shown / columns)
+    size = 5.0 if shown == 1 else 3.3
+    with _figure(path, title, size * columns, 0.6 + size * rows) as figure:
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in cells[shown:]:
+            axes.set_axis_off()
+        for index, axes in enumerate(cells[:shown]):
+            true, predicted = targets[:, index], predictions[:, index]
+            least, most = min(true.min(), predicted.min()), max(true.max(), predicted.max())
+            margin = 0.04 * (most - least) or 0.5
+            low, high = float(least - margin), float(most + margin)
+            _points(axes, true, predicted, (low, high, low, high))
+            axes.plot([low, high], [low, high], color="black", linewidth=1, linestyle="--")
+            axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+            axes.set(xlabel="true", ylabel="predicted (dashed: equal to true)")
+            axes.set_title(f"{_short(target_names[index], 40 if shown == 1 else 16)}: {_r2(true, predicted)}")
+        _footnote(figure, len(targets), target_names[shown:])
+    return path
+
+
+def residuals(
+    targets: Array, predictions: Array, target_names: Sequence[str], path: Path, *, title: str
+) -> Path:
+    """Draw residuals (true - predicted) against the prediction, with their histogram.
+
+    One row a target, for the first 9.
+
+    Args:
+        targets: (n, targets).
+        predictions: (n, targets).
+        target_names: in column order.
+        path: the PNG to write.
+        title: the finding.
+    """
+    shown = min(_PANELS, len(target_names))
+    with _figure(path, title, 7.5, 0.6 + (3.6 if shown == 1 else 2.6) * shown) as figure:
+        grid = figure.subplots(shown, 2, squeeze=False, sharey="row", width_ratios=(3, 1))
+        for index, (axes, side) in enumerate(grid):
+            predicted = predictions[:, index]
+            residual = targets[:, index].astype(np.float64) - predicted
+            _points(axes, predicted, residual)
+            # Not "auto": one outlier would ask for millions of bins, and rounding alone has no width for any.
+            constant = np.ptp(residual) <= 1e-6 * np.abs(residual).max()
+            bins = 1 if constant else int(np.clip(math.sqrt(len(residual)), 8, 40))
+            side.hist(
+                residual, bins=bins, orientation="horizontal", color=BLUE, edgecolor="white", linewidth=0.3
+            )
+            for each in (axes, side):
+                each.axhline(0, color="black", linewidth=1, linestyle="--")
+            spread = f"mean {residual.mean():.3g}, standard deviation {residual.std():.3g}"
+            axes.set(xlabel="predicted", ylabel="true - predicted")
+            axes.set_title(f"{_short(target_names[index], 22)}: {spread}")
+            side.set(xlabel="examples")
+        _footnote(figure, len(targets), target_names[shown:])
+    return path
+
+
+def fitted_line(
+    x: Array,
+    y: Array,
+    line_x: Array,
+    line_y: Array,
+    path: Path,
+    *,
+    title: str,
+    extra: Sequence[tuple[str, Array, Array]] = (),
+    x_name: str = "x",
+    y_name: str = "y",
+) -> Path:
+    """Draw examples of one input and one target with the model's line through them.
+
+    Args:
+        x: inputs (n,).
+        y: targets (n,).
+        line_x: inputs (m,) of the model's line, ascending.
+        line_y: the model's predictions (m,) there.
+        path: the PNG to write.
+        title: the finding.
+        extra: label, x and y of further lines, such as the least-squares solution.
+        x_name: name of the input.
+        y_name: name of the target.
+    """
+    with _figure(path, title, 6.5, 4.8) as figure:
+        axes = figure.subplots()
+        _points(axes, x, y)
+        axes.plot(line_x, line_y, color=VERMILLION, linewidth=2.5, label="model")
+        # Dashed and on top, so that a line that coincides with the model's does not hide it.
+        for (label, xs, ys), color in zip(extra, ("black", GREEN, PURPLE, ORANGE), strict=False):
+            axes.plot(xs, ys, color=color, linewidth=1.4, linestyle=(0, (5, 4)), label=_literal(label))
+        axes.set(xlabel=_short(x_name, 60), ylabel=_short(y_name, 60))
+        axes.legend(loc="best")
+        _footnote(figure, len(x))
+    return path
+
+
+@contextlib.contextmanager
+def _figure(path: Path, title: str, width: float, height: float) -> Iterator[Figure]:
+    """A figure in our style, width x height in inches; saved to `path` when the block ends well."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    # From the defaults up: the user's own matplotlibrc must not change what a run looks like.
+    with style.context(["default", _STYLE]), warnings.catch_warnings():
+        # A class name in a script that the font lacks is drawn as boxes; that is no reason to fail.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+        figure = Figure(figsize=(width, height), layout=layout)
+        FigureCanvasAgg(figure)
+        lines = textwrap.wrap(_literal(title), int(width * 9.5))
+        figure.suptitle("\n".join(lines), fontsize=12, fontweight="bold", x=0.012, ha="left")
+        yield figure
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            figure.savefig(temporary, format="png")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _points(axes: Axes, x: Array, y: Array, extent: tuple[float, float, float, float] | None = None) -> None:
+    """Single points while they can be told apart, else their density."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if len(x) > _MANY_POINTS:
+        # Not from white: a cell with a single example must be seen.
+        shades = LinearSegmentedColormap.from_list("density", ["#B5D5E8", BLUE, "#00243A"])
+        axes.hexbin(x, y, gridsize=50, bins="log", mincnt=1, cmap=shades, linewidths=0.1, extent=extent)
+    else:
+        alpha = float(np.clip(30 / math.sqrt(len(x)), 0.35, 0.8))
+        axes.scatter(x, y, s=18, color=BLUE, alpha=alpha, edgecolors="none", label="examples")
+
+
+def _r2(true: Array, predicted: Array) -> str:
+    if np.ptp(true) == 0:
+        return "no R², constant"
+    total = ((true - true.mean()) ** 2).sum()
+    return f"R² = {1 - ((true - predicted) ** 2).sum() / total:.3f}"
+
+
+def _footnote(figure: Figure, points: int, left_out: Sequence[str] = ()) -> None:
+    notes = []
+    if points > _MANY_POINTS:
+        notes.append(f"{points:,} examples: the darker, the more of them (logarithmic)")
+    if left_out:
+        notes.append(textwrap.shorten(f"not shown: {', '.join(left_out)}", 240, placeholder=" …"))
+    lines = [line for note in notes for line in textwrap.wrap(note, int(figure.get_figwidth() * 12))]
+    if lines:
+        figure.supxlabel(_literal("\n".join(lines)), fontsize=9, color=GREY, x=0.012, ha="left")
+
+
+def _short(name: str, limit: int) -> str:
+    """The name on one line, its middle left out beyond `limit` characters: names differ at either end."""
+    line = " ".join(name.split())
+    keep = limit - 1
+    return _literal(line if len(line) <= limit else f"{line[: (keep + 1) // 2]}…{line[-(keep // 2) :]}")
+
+
+def _literal(text: str) -> str:
+    """A class called `$5` is no mathematics."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,216 @@
+"""Predictions of a run for new inputs or for one of its splits, as a table and a picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bigmodel_cli import build, inputs, plots, rundir
+from bigmodel_cli.build import Restored
+from bigmodel_cli.contracts import SplitName
+from bigmodel_cli.data.pipeline import evaluation_batches
+from bigmodel_cli.errors import DataError, UsageError
+from bigmodel_cli.inputs import Row
+from bigmodel_cli.rundir import Run
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+BATCH_SIZE = 256
+PICTURED = 25
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one input.
+
+    Attributes:
+        id: of the input.
+        outputs: probabilities or values, (outputs,); None when the input could not be read.
+        error: why not; empty when it could.
+        target: class index or values (targets,), when it is known.
+    """
+
+    id: str
+    outputs: np.ndarray | None
+    error: str = ""
+    target: Any = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions in the order of the inputs.
+
+    Attributes:
+        restored: the run they come from.
+        items: one an input.
+        values: the inputs of the first readable ones, for the picture.
+    """
+
+    restored: Restored
+    items: tuple[Prediction, ...]
+    values: np.ndarray
+
+    @property
+    def errors(self) -> list[str]:
+        """Of the inputs that could not be read."""
+        return [item.error for item in self.items if item.error]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One flat mapping an input: id, prediction, probabilities, target where known, error where any."""
+        names = self.restored.spec.target.names
+        classes = self.restored.spec.task == "classification"
+        with_target = any(item.target is not None for item in self.items)
+        with_error = bool(self.errors)
+        for item in self.items:
+            row: dict[str, Any] = {"id": item.id}
+            row |= _class_columns(item, names) if classes else _value_columns(item, names)
+            if with_target:
+                row |= _target_columns(item, names, classes)
+            if with_error:
+                row["error"] = item.error or None
+            yield row
+
+
+def _class_columns(item: Prediction, names: Sequence[str]) -> dict[str, Any]:
+    if item.outputs is None:
+        return {"prediction": None, "probability": None, **{f"probability_{name}": None for name in names}}
+    best = int(item.outputs.argmax())
+    return {
+        "prediction": names[best],
+        "probability": float(item.outputs[best]),
+        **{f"probability_{name}": float(value) for name, value in zip(names, item.outputs, strict=True)},
+    }
+
+
+def _value_columns(item: Prediction, names: Sequence[str]) -> dict[str, Any]:
+    keys = ["prediction"] if len(names) == 1 else [f"prediction_{name}" for name in names]
+    values = [None] * len(keys) if item.outputs is None else [float(value) for value in item.outputs]
+    return dict(zip(keys, values, strict=True))
+
+
+def _target_columns(item: Prediction, names: Sequence[str], classes: bool) -> dict[str, Any]:
+    if classes:
+        return {"target": names[int(item.target)]}
+    keys = ["target"] if len(names) == 1 else [f"target_{name}" for name in names]
+    return dict(zip(keys, (float(value) for value in item.target), strict=True))
+
+
+def predict_inputs(run: Run, arguments: Sequence[str]) -> Predictions:
+    """Predict for files, folders, tables, arrays, numbers or standard input.
+
+    Raises:
+        UsageError: the run cannot be restored, or no input at all can be read.
+    """
+    restored = build.restore(run)
+    rows = list(inputs.read(arguments, restored.spec.input, sys.stdin))
+    readable = [row for row in rows if row.value is not None]
+    if not readable:
+        errors = [row.error for row in rows]
+        raise DataError("\n".join(errors[:10] or ["there are no inputs"]) + "\nno input could be read")
+    values = np.stack([row.value for row in readable if row.value is not None])
+    outputs = iter(restored.model.predict(values, batch_size=BATCH_SIZE, verbose=0))
+    items = tuple(_item(row, None if row.value is None else next(outputs)) for row in rows)
+    return Predictions(restored, items, values[:PICTURED])
+
+
+def _item(row: Row, outputs: np.ndarray | None) -> Prediction:
+    return Prediction(row.id, outputs, row.error)
+
+
+def predict_split(run: Run, split: SplitName, limit: int | None) -> Predictions:
+    """Predict for the examples of one of the run's splits.
+
+    Args:
+        run: the run.
+        split: which examples.
+        limit: the first n only.
+
+    Raises:
+        UsageError: the run cannot be restored, or its data is not there.
+    """
+    restored = build.restore(run)
+    data = build.load_data(restored.config)
+    examples = data.splits[split]
+    batches = evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
+    count = min(limit or examples.size, examples.size)
+    outputs = restored.predict(batches.take(-(-count // BATCH_SIZE)))[:count]
+    first = next(iter(batches.take(1)))
+    items = tuple(
+        Prediction(str(index), output, target=target)
+        for index, (output, target) in enumerate(zip(outputs, examples.targets()[:count], strict=True))
+    )
+    return Predictions(restored, items, np.asarray(first[0])[: min(count, PICTURED)])
+
+
+def write(predictions: Predictions, path: Path) -> None:
+    """Write the rows as CSV, JSON lines or Parquet, by the extension.
+
+    Raises:
+        UsageError: another extension, or a folder that is not there.
+    """
+    check_output(path)
+    rows = list(predictions.rows())
+
+    def write_rows(temporary: Path) -> None:
+        if path.suffix == ".parquet":
+            import pyarrow as pa
+            from pyarrow import parquet
+
+            parquet.write_table(pa.Table.from_pylist(rows), temporary)
+            return
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            write_text(rows, file, path.suffix)
+
+    rundir.write_atomically(path, write_rows)
+
+
+def write_text(rows: Sequence[dict[str, Any]], file: Any, suffix: str) -> None:
+    """Write rows to an open text file as `.csv` or `.jsonl`."""
+    if suffix == ".jsonl":
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def check_output(path: Path) -> None:
+    """Make sure that predictions can be written there, before any work is done.
+
+    Raises:
+        UsageError: an unknown extension, or a folder that is not there.
+    """
+    if path.suffix not in FORMATS:
+        raise UsageError(f"--output {path}: the extension must be one of {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
+
+
+def picture(predictions: Predictions, folder: Path) -> Path | None:
+    """Draw the predictions; None where there is nothing to see.
+
+    A 5 x 5 grid for images; predicted against true for regression with known targets; for a model of
+    one input its line, and the predictions on it.
+    """
+    restored = predictions.restored
+    spec, title = restored.spec, restored.config.name
+    items = [item for item in predictions.items if item.outputs is not None]
+    path = folder / "predictions.png"
+    if spec.input.kind == "image" and spec.task == "classification":
+        names = spec.target.names
+        shown = items[: len(predictions.values)]
+        known = [None if item.target is None else names[int(item.target)] for item in shown]
+        outputs = np.stack([np.asarray(item.outputs) for item in shown])
+        predicted = [names[index] for index in outputs.argmax(axis=1)]
+        return plots.image_grid(predictions.values, known, predicted, outputs.max(axis=1), path, title=title)
+    if spec.task == "regression" and items[0].target is not None:
+        targets = np.stack([item.target for item in items])
+        outputs = np.stack([np.asarray(item.outputs) for item in items])
+        return plots.predicted_against_true(targets, outputs, spec.target.names, path, title=title)
+    return None

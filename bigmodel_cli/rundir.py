@@ -1,0 +1,282 @@
+"""Run directories: created, found, read and written; every file whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import UsageError
+
+RUNS = Path("runs")
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory and the places in it."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def data(self) -> Path:
+        """The `DataSpec` that the model was built on: what restoring needs besides the config."""
+        return self.path / "data.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, devices, command line, what `auto` chose and why."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def metrics_csv(self) -> Path:
+        """The same as a table."""
+        return self.path / "metrics.csv"
+
+    @property
+    def log(self) -> Path:
+        """What was printed while training."""
+        return self.path / "train.log"
+
+    @property
+    def model(self) -> Path:
+        """The best model, whole, with probabilities or values as its output."""
+        return self.path / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What resume needs."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events."""
+        return self.path / "tensorboard"
+
+    @property
+    def summary(self) -> Path:
+        """Status, best epoch, final metrics, wall time."""
+        return self.path / "summary.json"
+
+    def evaluation(self, split: str) -> Path:
+        """Metrics, predictions and pictures of one split."""
+        return self.path / "evaluation" / split
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary, or a status of `running` while there is none."""
+        if not self.summary.exists():
+            return {"status": "running"}
+        return _read_json(self.summary)
+
+    def read_data(self) -> DataSpec:
+        """The description of the data that the model was built on.
+
+        Raises:
+            UsageError: the file is missing or damaged.
+        """
+        try:
+            return DataSpec.from_json(_read_json(self.data))
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{self.data}: is damaged ({error}); train again") from None
+
+    def history(self) -> list[dict[str, Any]]:
+        """The epochs of metrics.jsonl, in order; an unfinished last line is left out."""
+        if not self.metrics.exists():
+            return []
+        epochs = []
+        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                epochs.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return epochs
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: is missing; {path.parent} is not a complete run directory") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is damaged ({error}); train again") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}: is damaged (not a JSON object); train again")
+    return document
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name, sync it and rename it: a reader finds the old or the new one.
+
+    Args:
+        path: the final name.
+        write: writes the file at the path it is given, which has the same suffix.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document atomically; non-finite numbers become null, which JSON lacks."""
+    text = json.dumps(_finite(document), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def write_yaml(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a YAML document atomically, in the order of its keys."""
+    text = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+    )
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes floats so that YAML 1.2 reads them back: `1e-07` is one there, as in JSON."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def create(name: str, path: Path | None = None) -> Run:
+    """Make a new, empty run directory and point runs/latest to it when it lies there.
+
+    Args:
+        name: of the experiment; the run lies in runs/<name>/<time>.
+        path: another place, which must not hold anything yet.
+
+    Raises:
+        UsageError: the place is taken or cannot be written.
+    """
+    try:
+        if path is not None:
+            check_free(path)
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _new_folder(RUNS / name)
+            _point_latest(path)
+    except OSError as error:
+        raise UsageError(f"{path or RUNS}: cannot be written: {error.strerror}") from None
+    return Run(path)
+
+
+def check_free(path: Path | None) -> None:
+    """Make sure that a place for a run does not hold anything yet; None, for a place of our own, is fine.
+
+    Raises:
+        UsageError: it does.
+    """
+    if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(
+            f"--run-dir {path}: is not empty; name a new folder, or go on with `bigmodel train --resume {path}`"
+        )
+
+
+def _new_folder(parent: Path) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = parent / datetime.now().strftime("%Y%m%d-%H%M%S")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            # Two runs started in the same second.
+            time.sleep(0.1)
+        else:
+            return path
+
+
+def _point_latest(path: Path) -> None:
+    link = RUNS / LATEST
+    temporary = RUNS / f".{LATEST}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(path.relative_to(RUNS))
+        temporary.replace(link)
+    except OSError:
+        # File systems without links (and Windows without the right to make them) live without `latest`.
+        temporary.unlink(missing_ok=True)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder looks like a run."""
+    return (path / "config.yaml").is_file() and (path / "environment.json").is_file()
+
+
+def all_runs(root: Path = RUNS) -> Iterator[Run]:
+    """The runs under a folder, newest first."""
+    found = [path.parent for path in root.glob("*/*/environment.json") if is_run(path.parent)]
+    yield from (Run(path) for path in sorted(found, key=lambda path: path.name, reverse=True))
+
+
+def find(reference: Path | None) -> Run:
+    """The run that a command line means: a run directory, a config's newest run, or the newest of all.
+
+    Raises:
+        UsageError: there is none; the message says how to get one.
+    """
+    if reference is None:
+        newest = next(all_runs(), None)
+        if newest is None:
+            raise UsageError(f"there is no run under {RUNS}/ yet; `bigmodel train CONFIG` makes one")
+        return newest
+    if reference.is_dir():
+        if is_run(reference):
+            return Run(reference.resolve() if reference.is_symlink() else reference)
+        inside = next((run for run in all_runs(reference.parent) if run.path.parent == reference), None)
+        if inside is not None:
+            return inside
+        raise UsageError(f"{reference}: is not a run directory (it has no config.yaml and environment.json)")
+    if reference.suffix in (".yaml", ".yml"):
+        return _newest_of_config(reference)
+    raise UsageError(f"{reference}: there is no such run directory or config; `bigmodel runs` lists the runs")
+
+
+def _newest_of_config(path: Path) -> Run:
+    from bigmodel_cli.config.reader import read_config
+
+    name = read_config(path).values["name"]
+    newest = next((run for run in all_runs() if run.path.parent.name == name), None)
+    if newest is None:
+        raise UsageError(
+            f"{path}: has no run under {RUNS / str(name)} yet; `bigmodel train {path}` makes one"
+        )
+    return newest

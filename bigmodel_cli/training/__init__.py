@@ -1,0 +1,1 @@
+"""Training a config's model with `keras.Model.fit`."""

@@ -1,0 +1,123 @@
+"""Everything that an interrupted run needs to go on as if it had never stopped.
+
+No stock way of Keras restores the state of the random generators (dropout) or the position in an
+epoch. A checkpoint therefore holds every variable of model, metrics and optimizer, the position, and
+the state of the callbacks, in one file written under a temporary name, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bigmodel_cli.errors import UsageError
+from bigmodel_cli.rundir import Run, write_atomically
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands.
+
+    Attributes:
+        epoch: from 0; the epoch that is under way or about to begin.
+        step: steps done in it.
+        seconds: training time so far.
+        callbacks: what the callbacks must remember, by name.
+    """
+
+    epoch: int
+    step: int
+    seconds: float = 0.0
+    callbacks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Each variable once, under a name that a rebuilt model gives the same variable."""
+    seen: set[int] = set()
+    for group, variables in (
+        ("model", model.variables),
+        ("metrics", model.metrics_variables),
+        ("optimizer", model.optimizer.variables),
+    ):
+        for index, variable in enumerate(variables):
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                yield f"{group}/{index:05d}", variable
+
+
+def save(run: Run, model: keras.Model, position: Position, keep: int) -> Path:
+    """Write a checkpoint and delete all but the newest.
+
+    Args:
+        run: where it belongs.
+        model: compiled and built.
+        position: where training stands.
+        keep: how many of the newest remain.
+    """
+    run.checkpoints.mkdir(exist_ok=True)
+    path = run.checkpoints / f"epoch-{position.epoch:05d}-step-{position.step:09d}.npz"
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model)}
+    arrays["position"] = np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    write_atomically(path, write)
+    for old in _newest_first(run)[keep:]:
+        old.unlink()
+    return path
+
+
+def _newest_first(run: Run) -> list[Path]:
+    return sorted(run.checkpoints.glob("epoch-*.npz"), reverse=True)
+
+
+def load(run: Run, model: keras.Model) -> tuple[Position, list[str]]:
+    """Put the newest sound checkpoint back into a model.
+
+    Args:
+        run: the interrupted run.
+        model: compiled and built as the one that was saved.
+
+    Returns:
+        The position, and a warning for each damaged checkpoint that was passed over.
+
+    Raises:
+        UsageError: there is no sound checkpoint, or it belongs to another model.
+    """
+    warnings: list[str] = []
+    for path in _newest_first(run):
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            position = Position(**json.loads(arrays.pop("position").tobytes()))
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            warnings.append(f"{path} is damaged ({error}); going on from the one before")
+            continue
+        _assign(path, model, arrays)
+        return position, warnings
+    raise UsageError(
+        f"{run}: has no checkpoint to go on from" + "".join(f"; {text}" for text in warnings) + "; train again"
+    )
+
+
+def _assign(path: Path, model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    variables = dict(_variables(model))
+    differing = sorted(set(variables) ^ set(arrays)) or [
+        name for name, variable in variables.items() if tuple(variable.shape) != arrays[name].shape
+    ]
+    if differing:
+        raise UsageError(
+            f"{path}: belongs to another model or optimizer ({len(differing)} variables differ); "
+            "resume with the config it was trained with"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -1,0 +1,180 @@
+"""Loss and metrics of a run, fed with what each of them takes.
+
+Our classifiers give logits, and the pipeline gives class indices. Keras' losses and metrics differ in
+what they want: indices or one-hot targets, logits or probabilities. The adapters below translate, so
+that every one of them means what it says.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from bigmodel_cli import components
+from bigmodel_cli.config.rules import AUTO_METRICS
+from bigmodel_cli.config.schema import Component, Config
+from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import UsageError
+
+AUTO_LOSSES = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}
+
+_CLASSIFICATION_LOSSES = frozenset(
+    {
+        "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
+        "categorical_focal_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge", "hinge",
+        "squared_hinge", "kl_divergence", "sparse_categorical_crossentropy",
+    }
+)  # fmt: skip
+_REGRESSION_LOSSES = frozenset(
+    {
+        "cosine_similarity", "huber", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
+        "mean_squared_error", "mean_squared_logarithmic_error", "poisson",
+    }
+)  # fmt: skip
+_REGRESSION_METRICS = _REGRESSION_LOSSES - {"huber", "log_cosh"} | {
+    "log_cosh_error", "pearson_correlation", "concordance_correlation", "r2_score", "root_mean_squared_error",
+}  # fmt: skip
+# A hinge compares margins, which are logits.
+_ON_MARGINS = frozenset({"categorical_hinge", "hinge", "squared_hinge"})
+
+HIGHER_IS_BETTER = frozenset(
+    {
+        "accuracy", "auc", "binary_accuracy", "categorical_accuracy", "concordance_correlation",
+        "cosine_similarity", "f1_score", "f_beta_score", "fbeta_score", "pearson_correlation", "precision",
+        "precision_at_recall", "r2_score", "recall", "recall_at_precision", "sensitivity_at_specificity",
+        "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "specificity_at_sensitivity",
+        "top_k_categorical_accuracy", "true_negatives", "true_positives",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised and what is measured.
+
+    Attributes:
+        loss: takes the model's raw output.
+        loss_name: what `auto` became, or what was asked for.
+        metrics: fresh metrics over the model's raw output.
+        one_hot: number of classes when the pipeline must give one-hot targets.
+    """
+
+    loss: keras.losses.Loss
+    loss_name: str
+    metrics: Sequence[keras.metrics.Metric]
+    one_hot: int | None
+
+
+def build_objective(config: Config, data: DataSpec) -> Objective:
+    """The loss and metrics of a config for this data.
+
+    Raises:
+        UsageError: a loss or metric for another task.
+    """
+    name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
+    definition = components.find("losses", name)
+    name = definition.name
+    allowed = _CLASSIFICATION_LOSSES if data.task == "classification" else _REGRESSION_LOSSES
+    if name not in allowed:
+        raise UsageError(
+            f"loss: `{name}` is not for {data.task}, which {data.name} is; use `auto` or one of "
+            f"{', '.join(sorted(allowed))}"
+        )
+    kind = getattr(keras.losses, str(definition.keras_class))
+    if data.task == "regression":
+        loss = kind(**config.loss.parameters)
+        return Objective(loss, name, _metrics(config, data), None)
+    one_hot = None if name.startswith("sparse_") else data.outputs
+    if _takes_logits(kind):
+        loss = kind(from_logits=True, **config.loss.parameters)
+    else:
+        loss = kind(**config.loss.parameters)
+        if name not in _ON_MARGINS:
+            loss = OnProbabilities(loss)
+    return Objective(loss, name, _metrics(config, data), one_hot)
+
+
+def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
+    if config.metrics == "auto":
+        wanted = [Component(name=AUTO_METRICS[data.task == "regression"])]
+    else:
+        wanted = list(config.metrics)
+    return [_metric(item, data) for item in wanted]
+
+
+def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
+    definition = components.find("metrics", component.name)
+    name = definition.name
+    if (data.task == "regression") != (name in _REGRESSION_METRICS):
+        raise UsageError(
+            f"metrics: `{name}` is not for {data.task}, which {data.name} is; use `auto` or see "
+            "`bigmodel list metrics`"
+        )
+    kind = getattr(keras.metrics, str(definition.keras_class))
+    metric = kind(name=component.name, **component.parameters)
+    if data.task == "regression":
+        return metric
+    indices = "Sparse" in str(definition.keras_class)
+    return ClassMetric(metric, None if indices else data.outputs, name not in _ON_MARGINS)
+
+
+def _takes_logits(kind: type[Any]) -> bool:
+    return "from_logits" in inspect.signature(kind).parameters
+
+
+def higher_is_better(monitor: str) -> bool:
+    """Whether a larger value of `accuracy` or `val_loss` and the like is an improvement."""
+    return monitor.removeprefix("val_") in HIGHER_IS_BETTER
+
+
+class OnProbabilities(keras.losses.Loss):
+    """A loss that wants probabilities, on a model that gives logits."""
+
+    def __init__(self, inner: keras.losses.Loss):
+        super().__init__(name=inner.name)
+        self.inner = inner
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each example, (batch,), from one-hot targets and logits (batch, classes)."""
+        return self.inner.call(y_true, keras.ops.softmax(y_pred))
+
+
+class ClassMetric(keras.metrics.Metric):
+    """A classification metric on logits and on targets as indices or one-hot.
+
+    Args:
+        inner: the Keras metric.
+        one_hot: number of classes when the metric wants one-hot targets, else None.
+        probabilities: whether it wants probabilities rather than logits.
+    """
+
+    def __init__(self, inner: keras.metrics.Metric, one_hot: int | None, probabilities: bool):
+        super().__init__(name=inner.name)
+        self.inner = inner
+        self._one_hot = one_hot
+        self._probabilities = probabilities
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count a batch: targets (batch,) or (batch, classes), logits (batch, classes)."""
+        encoded = len(y_true.shape) == 2 and y_true.shape[-1] != 1
+        if self._one_hot is None and encoded:
+            y_true = keras.ops.argmax(y_true, axis=-1)
+        elif self._one_hot is not None and not encoded:
+            y_true = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), self._one_hot)
+        y_pred = keras.ops.cast(y_pred, "float32")
+        if self._probabilities:
+            y_pred = keras.ops.softmax(y_pred)
+        return self.inner.update_state(y_true, y_pred, sample_weight)
+
+    def result(self) -> Any:
+        """The inner metric's result; a value for each class is averaged over the classes."""
+        result = self.inner.result()
+        return keras.ops.mean(result) if len(result.shape) else result
+
+    def reset_state(self) -> None:
+        """Begin anew."""
+        self.inner.reset_state()

@@ -1,0 +1,85 @@
+"""What training tells whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch; also a line of metrics.jsonl.
+
+    Attributes:
+        epoch: from 1.
+        metrics: `loss`, `accuracy`, `val_loss`, ...; over the whole epoch.
+        learning_rate: of the epoch's last step.
+        seconds: wall time with validation.
+        examples_per_second: of training alone, in this process.
+        best: whether model.keras now holds this epoch because it is the best so far.
+    """
+
+    epoch: int
+    metrics: Mapping[str, float]
+    learning_rate: float
+    seconds: float
+    examples_per_second: float
+    best: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat, in the order of metrics.jsonl."""
+        return {
+            "epoch": self.epoch,
+            **self.metrics,
+            "learning_rate": self.learning_rate,
+            "seconds": round(self.seconds, 3),
+            "examples_per_second": round(self.examples_per_second, 1),
+            "best": self.best,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended.
+
+    Attributes:
+        status: finished, interrupted, diverged or failed.
+        epochs: finished epochs, over all sittings.
+        planned_epochs: what the config asked for.
+        best_epoch: from 1; None when no epoch was finished.
+        metrics: of the best epoch.
+        monitor: by which the best was chosen.
+        seconds: training time over all sittings.
+        examples_per_second: median over the epochs.
+        stopped_early: whether early stopping ended it.
+    """
+
+    status: str
+    epochs: int
+    planned_epochs: int
+    best_epoch: int | None
+    metrics: Mapping[str, float]
+    monitor: str
+    seconds: float
+    examples_per_second: float
+    stopped_early: bool
+
+
+class Reporter(Protocol):
+    """Hears how training goes; called in this order."""
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int, start_step: int) -> None:
+        """Epoch `epoch` (from 1) of `epochs` begins at `start_step` of its `steps`."""
+
+    def step_done(self, step: int, examples_per_second: float, metrics: Mapping[str, float]) -> None:
+        """`step` steps of the epoch are done; metrics are means over the epoch so far."""
+
+    def validation_begins(self) -> None:
+        """The training steps of the epoch are done."""
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """An epoch is finished and recorded."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line of its own."""

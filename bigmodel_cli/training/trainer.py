@@ -1,0 +1,362 @@
+"""Train a config: everything is prepared and checked first, then the run is made and `fit` called."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bigmodel_cli import build, plots, rundir
+from bigmodel_cli.build import Data
+from bigmodel_cli.config.schema import Config
+from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
+from bigmodel_cli.devices import Choice, Devices, choose
+from bigmodel_cli.errors import DataError, InterruptedTrainingError, TrainingFailedError, UsageError
+from bigmodel_cli.flops import count_flops
+from bigmodel_cli.rundir import Run
+from bigmodel_cli.training import checkpoint, environment
+from bigmodel_cli.training.callbacks import (
+    BestModel,
+    Clock,
+    Course,
+    DivergenceGuard,
+    EarlyStopping,
+    Recorder,
+    SignalWatch,
+    StopRequestedError,
+)
+from bigmodel_cli.training.checkpoint import Position
+from bigmodel_cli.training.checkpointing import Checkpoints
+from bigmodel_cli.training.objective import Objective, build_objective
+from bigmodel_cli.training.optimizer import build_optimizer
+from bigmodel_cli.training.reporter import Outcome, Reporter
+
+STEPS_PER_EXECUTION = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that training needs, built and checked; nothing is written yet.
+
+    Attributes:
+        config: complete.
+        data: what to train on.
+        devices: what to train on, in hardware.
+        choices: what every `auto` became, and why.
+        model: compiled, in the chosen precision.
+        serving: float32, with probabilities or values as output; what model.keras holds.
+        objective: loss and metrics.
+        pipeline: the training examples.
+        validation: batches of the validation split.
+        parameters: number of weights.
+        flops: floating-point operations of one example's forward pass.
+    """
+
+    config: Config
+    data: Data
+    devices: Devices
+    choices: Mapping[str, Choice]
+    model: keras.Model
+    serving: keras.Model
+    objective: Objective
+    pipeline: TrainingPipeline
+    validation: tf.data.Dataset
+    parameters: int
+    flops: int
+
+
+def prepare(config: Config) -> Plan:
+    """Load the data, choose the device, build the model and pull one batch.
+
+    Raises:
+        BigmodelError: anything that would make training fail at its first step.
+    """
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    devices = choose(config.training.devices)
+    data = build.load_data(config)
+    train = data.splits["train"]
+    batch_size = config.training.batch_size
+    if batch_size > train.size:
+        raise DataError(
+            f"training.batch_size: {batch_size} is larger than the training split of {data.spec.name}, which has "
+            f"{train.size} examples; use at most that"
+        )
+    model = build.build_model(config, data.spec)
+    flops = count_flops(model).total
+    precision = _precision(config, devices, model)
+    serving = build.serving_model(model, data.spec)
+    if precision.value != "float32" or devices.count > 1:
+        model = build.build_model(config, data.spec, precision.value, devices.scope())
+    objective = build_objective(config, data.spec)
+    pipeline = TrainingPipeline(
+        train,
+        batch_size=batch_size,
+        seed=config.seed,
+        augmentations=build.augmentations(config),
+        in_memory=data.in_memory.value,
+        one_hot=objective.one_hot,
+    )
+    _check_first_batch(pipeline, data)
+    steps = _steps_per_execution(config, devices, pipeline.steps)
+    _compile(config, devices, model, objective, pipeline.steps, steps.value)
+    return Plan(
+        config=config,
+        data=data,
+        devices=devices,
+        choices={
+            "devices": Choice(devices.description, devices.reason),
+            "precision": precision,
+            "steps_per_execution": steps,
+            "data_in_memory": data.in_memory,
+            "loss": Choice(objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"),
+        },
+        model=model,
+        serving=serving,
+        objective=objective,
+        pipeline=pipeline,
+        validation=evaluation_batches(
+            data.splits["validation"],
+            batch_size=batch_size,
+            in_memory=data.in_memory.value,
+            one_hot=objective.one_hot,
+        ),
+        parameters=model.count_params(),
+        flops=flops,
+    )
+
+
+def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
+    asked = config.training.precision
+    if asked == "float16" and devices.kind == "cpu":
+        raise UsageError("training.precision: float16 is many times slower than float32 on a CPU; use `auto`")
+    if asked != "auto":
+        return Choice(asked, "asked for")
+    heavy = any("Conv" in type(layer).__name__ or "Attention" in type(layer).__name__ for layer in model.layers)
+    if not heavy:
+        return Choice("float32", "auto: no convolutions or attention")
+    if not devices.bfloat16:
+        return Choice("float32", "auto: no fast bfloat16 here")
+    return Choice("bfloat16", f"auto: {devices.bfloat16}")
+
+
+def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice:
+    asked = config.training.steps_per_execution
+    if devices.count > 1:
+        if asked not in ("auto", 1):
+            raise UsageError(
+                f"training.steps_per_execution: must be 1 or `auto` on {devices.description}: Keras fails with more"
+            )
+        return Choice(1, "auto: several devices")
+    if asked != "auto":
+        return Choice(asked, "asked for")
+    return Choice(min(STEPS_PER_EXECUTION, steps), "auto")
+
+
+def _compile(
+    config: Config, devices: Devices, model: keras.Model, objective: Objective, steps: int, per_execution: int
+) -> None:
+    with devices.scope():
+        if devices.count > 1:
+            for layer in model._flatten_layers():
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    # Statistics of one device's share of the batch would be silently wrong.
+                    layer.synchronized = True
+        model.compile(
+            optimizer=build_optimizer(config, steps),
+            loss=objective.loss,
+            metrics=list(objective.metrics),
+            steps_per_execution=per_execution,
+            jit_compile=False if devices.count > 1 else config.training.jit,
+        )
+        model.optimizer.build(model.trainable_variables)
+
+
+def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
+    try:
+        inputs, _ = next(iter(pipeline.batches()))
+    except tf.errors.DataLossError as error:
+        raise DataError(f"dataset: {data.spec.name} is damaged: {error.message}; prepare it again") from None
+    if tuple(inputs.shape[1:]) != data.spec.input.shape:
+        raise DataError(
+            f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "
+            f"{data.spec.input.shape}"
+        )
+
+
+def start(plan: Plan, path: Path | None) -> Run:
+    """Make the run directory with all that describes the run."""
+    run = rundir.create(plan.config.name, path)
+    rundir.write_yaml(run.config, plan.config.model_dump(mode="json"))
+    rundir.write_json(run.data, plan.data.spec.to_json())
+    rundir.write_json(run.environment, environment.describe(plan.devices, plan.choices))
+    return run
+
+
+def train(plan: Plan, run: Run, reporter: Reporter, *, resume: bool = False) -> Outcome:
+    """Train to the end of the config's epochs, or until something stops it.
+
+    Args:
+        plan: from `prepare`.
+        run: from `start`, or the run to go on with.
+        reporter: hears how it goes.
+        resume: go on from the run's newest checkpoint.
+
+    Raises:
+        InterruptedTrainingError: a signal came; the state is saved.
+        TrainingFailedError: diverged, out of memory, disk full.
+    """
+    return _Training(plan, run, reporter, resume).run_to_end()
+
+
+class _Training:
+    """One sitting of a run."""
+
+    def __init__(self, plan: Plan, run: Run, reporter: Reporter, resume: bool):
+        self.plan = plan
+        self.run = run
+        self.reporter = reporter
+        position, self.restored = Position(epoch=0, step=0), resume
+        if resume:
+            position, warnings = checkpoint.load(run, plan.model)
+            for text in warnings:
+                reporter.note(text)
+        metrics = [keras.ops.convert_to_numpy(item) for item in plan.model.metrics_variables] if position.step else None
+        training = plan.config.training
+        stopping = training.early_stopping
+        self.monitor = stopping.monitor if stopping else "val_loss"
+        self.clock = Clock(position.epoch, position.step, position.step, position.seconds)
+        self.best = BestModel(run, plan.serving, self.monitor, keep_last=bool(stopping and not stopping.restore_best))
+        self.stopping = EarlyStopping(stopping.monitor, stopping.patience, stopping.min_delta) if stopping else None
+        self.recorder = Recorder(
+            run, reporter, self.clock, self.best, training.epochs, plan.pipeline.steps, training.batch_size,
+            plan.data.splits["train"].size,
+        )  # fmt: skip
+        self.course = Course(self.clock, plan.pipeline, metrics)
+        self.checkpoints = Checkpoints(run, training.checkpoint, self.clock, self._position, plan.pipeline.steps)
+        self._restore(position)
+
+    def _restore(self, position: Position) -> None:
+        if not self.restored:
+            return
+        self.recorder.records = self.run.history()[: position.epoch]
+        self.best.restore(position.callbacks["best"])
+        if self.stopping and position.callbacks.get("early_stopping"):
+            self.stopping.restore(position.callbacks["early_stopping"])
+
+    def _position(self, epoch: int, step: int) -> Position:
+        callbacks = {"best": self.best.state()}
+        if self.stopping:
+            callbacks["early_stopping"] = self.stopping.state()
+        return Position(epoch, step, self.clock.seconds, callbacks)
+
+    def run_to_end(self) -> Outcome:
+        steps, epochs = self.plan.pipeline.steps, self.plan.config.training.epochs
+        with SignalWatch(self.clock, self.reporter, steps, epochs) as signals:
+            try:
+                self._fit(signals)
+            except StopRequestedError as stop:
+                self.checkpoints.save_now()
+                self._finish("interrupted")
+                raise InterruptedTrainingError(
+                    f"interrupted by {stop} in epoch {self.clock.epoch + 1} after step {self.clock.step} of "
+                    f"{self.plan.pipeline.steps}; the state is saved\n"
+                    f"go on with   bigmodel train --resume {self.run}"
+                ) from None
+            except TrainingFailedError:
+                self._finish("diverged")
+                raise
+            except tf.errors.ResourceExhaustedError as error:
+                self._finish("failed")
+                raise TrainingFailedError(
+                    f"out of memory: {error.message.splitlines()[0]}; try a smaller training.batch_size"
+                ) from None
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise TrainingFailedError(
+                    f"{self.run}: the disk is full; free some space, then `bigmodel train --resume {self.run}`"
+                ) from None
+        return self._finish("finished")
+
+    def _fit(self, signals: SignalWatch) -> None:
+        callbacks = [self.course, DivergenceGuard(self.clock), self.best]
+        if self.stopping:
+            callbacks.append(self.stopping)
+        callbacks.append(self.recorder)
+        if self.plan.config.training.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(self.run.tensorboard, write_graph=False))
+        callbacks += [self.checkpoints, signals]
+        pipeline, epochs = self.plan.pipeline, self.plan.config.training.epochs
+        # An epoch that was left in the middle has fewer steps than the others: a `fit` of its own.
+        sittings = [(self.clock.epoch, epochs, 0)]
+        if self.clock.step:
+            sittings = [(self.clock.epoch, self.clock.epoch + 1, self.clock.step), (self.clock.epoch + 1, epochs, 0)]
+        for first, last, start_step in sittings:
+            if first >= last or self._stopped_early():
+                continue
+            self.plan.model.fit(
+                pipeline.batches(start_step),
+                validation_data=self.plan.validation,
+                initial_epoch=first,
+                epochs=last,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
+
+    def _stopped_early(self) -> bool:
+        return bool(self.stopping and self.stopping.stopped_epoch)
+
+    def _finish(self, status: str) -> Outcome:
+        records = self.recorder.records
+        best = self.best.best_epoch
+        chosen = records[best - 1] if best and best <= len(records) else {}
+        outcome = Outcome(
+            status=status,
+            epochs=len(records),
+            planned_epochs=self.plan.config.training.epochs,
+            best_epoch=best,
+            metrics={
+                key: value
+                for key, value in chosen.items()
+                if key not in ("epoch", "learning_rate", "seconds", "examples_per_second", "best")
+            },
+            monitor=self.monitor,
+            seconds=self.clock.seconds,
+            examples_per_second=median([item["examples_per_second"] for item in records]) if records else 0.0,
+            stopped_early=status == "finished" and self._stopped_early(),
+        )
+        rundir.write_json(self.run.summary, self._summary(outcome))
+        if records:
+            plots.learning_curves(
+                records,
+                self.run.path / "learning_curves.png",
+                best_epoch=best,
+                monitor=self.monitor,
+                title=self.plan.config.name,
+            )
+        return outcome
+
+    def _summary(self, outcome: Outcome) -> dict[str, Any]:
+        return {
+            "status": outcome.status,
+            "model": self.plan.config.model.name,
+            "dataset": self.plan.config.dataset.name,
+            "epochs": outcome.epochs,
+            "planned_epochs": outcome.planned_epochs,
+            "stopped_early": outcome.stopped_early,
+            "monitor": outcome.monitor,
+            "best_epoch": outcome.best_epoch,
+            "metrics": dict(outcome.metrics),
+            "seconds": round(outcome.seconds, 3),
+            "examples_per_second": outcome.examples_per_second,
+            "parameters": self.plan.parameters,
+            "flops": self.plan.flops,
+        }

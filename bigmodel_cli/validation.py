@@ -1,0 +1,246 @@
+"""From a config file to a complete, checked `Config`, or to all its mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bigmodel_cli import catalogue, components
+from bigmodel_cli.components import Definition, Kind, UnknownComponentError
+from bigmodel_cli.config import messages
+from bigmodel_cli.config.document import Document, KeyPath
+from bigmodel_cli.config.reader import read_config
+from bigmodel_cli.config.rules import contradictions
+from bigmodel_cli.config.schema import Component, Config, Dataset
+from bigmodel_cli.contracts import expand_path
+from bigmodel_cli.errors import ConfigError, Mistake, UsageError
+
+
+_ABSENT = "(absent)"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A config without mistakes.
+
+    Attributes:
+        config: every component's parameters complete, defaults included.
+        document: what was written, and where.
+    """
+
+    config: Config
+    document: Document
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Read and check a config.
+
+    Raises:
+        ConfigError: every mistake in it.
+    """
+    return check(read_config(path, overrides))
+
+
+RESUMABLE = ("training.epochs", "training.checkpoint", "training.early_stopping", "training.tensorboard")
+"""What may differ when a run goes on; anything else would make another run of it."""
+
+
+def load_resumed(path: Path, overrides: Sequence[str]) -> Loaded:
+    """Read the config of a run to go on with.
+
+    Raises:
+        ConfigError: as `load`.
+        UsageError: an override of something that was fixed when the run began.
+    """
+    for argument in overrides:
+        key = argument.partition("=")[0]
+        if not any(key == known or key.startswith(known + ".") for known in RESUMABLE):
+            raise UsageError(
+                f"{key}: cannot change when a run goes on; only {', '.join(RESUMABLE)} can. "
+                "Train anew for anything else"
+            )
+    return load(path, overrides)
+
+
+def check(document: Document) -> Loaded:
+    """Check a document that has been read.
+
+    Raises:
+        ConfigError: every mistake in it.
+    """
+    checker = _Checker(document)
+    config = checker.config()
+    if checker.mistakes:
+        raise ConfigError(document.name, checker.mistakes)
+    return Loaded(config, document)
+
+
+def dataset_definition(name: str, data_dir: Any = None) -> tuple[Definition, dict[str, Any]]:
+    """The source behind `dataset.name`, and the parameters that the name itself gives it.
+
+    A name that is no component is one of TensorFlow Datasets': known to it, or prepared in the data
+    folder.
+
+    Raises:
+        UnknownComponentError: neither.
+    """
+    try:
+        return components.find("datasets", name), {}
+    except UnknownComponentError:
+        base = name.split("/")[0].split(":")[0]
+        known = catalogue.tfds_names()
+        folder = (
+            data_dir
+            if isinstance(data_dir, str)
+            else os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        )
+        try:
+            prepared = (Path(expand_path(folder)) / base).is_dir()
+        except ValueError:
+            prepared = False
+        if ":" in name and "." in name.partition(":")[0]:
+            raise
+        if base not in known and not prepared:
+            near = components.suggestion(base, [*components.names("datasets"), *known])
+            raise UnknownComponentError(
+                f"there is no dataset `{name}`{near} (`bigmodel list datasets`)"
+            ) from None
+        return components.find("datasets", "tfds"), {"dataset": name}
+
+
+class _Checker:
+    """Collects mistakes from the fixed sections, the components and the rules, in one pass."""
+
+    def __init__(self, document: Document):
+        self.document = document
+        self.mistakes: list[Mistake] = []
+
+    def config(self) -> Config:
+        values = self.document.values
+        try:
+            return self._complete(Config.model_validate(values))
+        except ValidationError as error:
+            self.mistakes += messages.mistakes(error, self.document, (), self._known)
+            # Go on without what is wrong, so that the components' mistakes are found in the same pass.
+            sound = _without(values, [messages.real_path(values, item) for item in error.errors()])
+        for section in ("dataset", "model"):
+            sound.setdefault(section, {"name": _ABSENT})
+        with suppress(ValidationError):
+            self._complete(Config.model_validate(sound))
+        return Config.model_construct()
+
+    def _known(self, path: KeyPath) -> list[str]:
+        keys = messages.section_keys(Config, path)
+        return [*keys, "extends"] if not path else keys
+
+    def _complete(self, config: Config) -> Config:
+        optimizer = self._component("optimizers", config.optimizer, ("optimizer",))
+        rate = config.optimizer.learning_rate
+        if isinstance(rate, Component):
+            rate = self._component("schedules", rate, ("optimizer", "learning_rate"))
+        if rate is None and (entry := catalogue.find("optimizers", optimizer.name)) is not None:
+            rate = catalogue.learning_rate(entry.name)
+        augment = [
+            self._component("augmentations", item, ("dataset", "augment", index))
+            for index, item in enumerate(config.dataset.augment)
+        ]
+        metrics: Any = config.metrics
+        if metrics != "auto":
+            metrics = [
+                self._component("metrics", item, ("metrics", index)) for index, item in enumerate(metrics)
+            ]
+        loss = config.loss
+        if loss.name != "auto":
+            loss = self._component("losses", loss, ("loss",))
+        elif loss.parameters:
+            self._refuse(("loss",), "`auto` takes no parameters; name the loss to give it some")
+        dataset = self._dataset(config.dataset)
+        complete = config.model_copy(
+            update={
+                "dataset": dataset.model_copy(update={"augment": augment}),
+                "model": self._component("models", config.model, ("model",)),
+                "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
+                "loss": loss,
+                "metrics": metrics,
+            }
+        )
+        if not self.mistakes:
+            self.mistakes += [self.document.mistake(*found) for found in contradictions(complete)]
+        return complete
+
+    def _dataset(self, dataset: Dataset) -> Dataset:
+        if dataset.name == _ABSENT:
+            return dataset
+        try:
+            definition, given = dataset_definition(dataset.name, dataset.parameters.get("data_dir"))
+        except UnknownComponentError as error:
+            self._refuse(("dataset", "name"), str(error))
+            return dataset
+        return self._parameters(definition, dataset, ("dataset",), given)
+
+    def _component(self, kind: Kind, component: Any, path: KeyPath) -> Any:
+        if component.name == _ABSENT:
+            return component
+        try:
+            definition = components.find(kind, component.name)
+        except UnknownComponentError as error:
+            # `optimizer: adam` has no key `name` of its own.
+            self._refuse((*path, "name"), str(error))
+            return component
+        return self._parameters(definition, component, path, {})
+
+    def _parameters(
+        self, definition: Definition, component: Any, path: KeyPath, given: dict[str, Any]
+    ) -> Any:
+        """The component with its parameters checked and complete; those in `given` are left out again."""
+        fixed = type(component).model_fields
+        try:
+            checked = definition.parameters.model_validate({**component.parameters, **given})
+        except ValidationError as error:
+            known = [*fixed, *(key for key in definition.parameters.model_fields if key not in given)]
+            self.mistakes += messages.mistakes(error, self.document, path, lambda _: known)
+            return component
+        parameters = {
+            key: list(value) if isinstance(value := getattr(checked, key), tuple) else value
+            for key in definition.parameters.model_fields
+            if key not in given
+        }
+        return component.with_parameters(parameters)
+
+    def _refuse(self, path: KeyPath, message: str) -> None:
+        self.mistakes.append(self.document.mistake(path, message))
+
+
+def _without(values: dict[str, Any], paths: Sequence[KeyPath]) -> dict[str, Any]:
+    """A copy of nested values without these paths; list items last to first, so that indices hold."""
+    sound = deepcopy(values)
+    for path in sorted(set(paths), key=lambda path: [str(part).zfill(9) for part in path], reverse=True):
+        parent: Any = sound
+        for part in path[:-1]:
+            parent = parent[part]
+        if path and (path[-1] in parent if isinstance(parent, dict) else path[-1] < len(parent)):
+            del parent[path[-1]]
+    return sound
+
+
+def resolved_values(config: Config) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value of a config with its path, in the order of the schema."""
+    yield from _walk((), config.model_dump(mode="json"))
+
+
+def _walk(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _walk((*path, key), item)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _walk((*path, index), item)
+    else:
+        yield path, value
