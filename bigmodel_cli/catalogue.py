@@ -245,7 +245,7 @@ def generate() -> dict[str, Any]:
     }
     found = {section: dict(_inspect(module, section, base)) for section, (module, base) in sections.items()}
     # What people mean by accuracy is top-1; the Keras class of that name compares for equality.
-    found["metrics"]["accuracy"] = found["metrics"]["sparse_categorical_accuracy"]
+    found["metrics"]["accuracy"] = found["metrics"].pop("sparse_categorical_accuracy")
     return {
         "versions": {name: version(name) for name in ("keras", "tensorflow-datasets")},
         **{section: dict(sorted(table.items())) for section, table in found.items()},

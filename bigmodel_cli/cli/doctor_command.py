@@ -33,6 +33,6 @@ def command(as_json: bool) -> None:
     click.echo(f"runs      {found['runs']['folder']}: {found['runs']['count']}")
     click.echo("\nwhat `auto` chooses here")
     for name, choice in found["auto"].items():
-        click.echo(f"  training.{name:<20} {choice}")
+        click.echo(f"  {name:<20} {choice}")
     if not found["catalogue_is_current"]:
         click.echo("\nnote: this Keras is not the one that configs are checked against; reinstall bigmodel-cli")

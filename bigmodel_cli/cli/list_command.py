@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,7 +69,9 @@ def _show_one(item: Definition) -> None:
 
 
 def _yaml(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, tuple) else str(list(value))
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _type(schema: dict[str, Any]) -> str:

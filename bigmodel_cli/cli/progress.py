@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from bigmodel_cli.cli import console
+from bigmodel_cli.rundir import RUNS
 
 if TYPE_CHECKING:
     from bigmodel_cli.rundir import Run
@@ -173,13 +175,9 @@ class TrainingProgress:
         epochs = f"{outcome.epochs} epoch{'s' if outcome.epochs > 1 else ''} in {console.duration(outcome.seconds)}"
         self._line(f"best epoch {outcome.best_epoch}  {values}   {epochs}{early}", "bold", last_block=True)
         self._line(f"model  {run.model}", last_block=True)
-        self._line(f"next   bigmodel evaluate {_shell(run.path)}        (test split, pictures)", last_block=True)
-
-
-def _shell(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
+        # Without an argument the newest run under runs/ is meant, which this one is unless it lies elsewhere.
+        argument = "" if RUNS in run.path.parents else f" {shlex.quote(str(run.path))}"
+        self._line(f"next   bigmodel evaluate{argument}        (test split, pictures)", last_block=True)
 
 
 def _because(reason: str) -> str:

@@ -342,8 +342,8 @@ class TfdsSource:
 
     def _damaged(self, why: object) -> DataError:
         return DataError(
-            f"dataset: `{self._name}` in {self._path} cannot be read: {str(why).splitlines()[0]}; it is damaged "
-            "or incomplete: delete that folder and prepare the data again"
+            f"dataset: `{self._name}` in {self._path} cannot be read: {str(why).splitlines()[0]}; it is "
+            "damaged or incomplete: delete that folder and prepare the data again"
         )
 
     def _pair(self, info: Any) -> tuple[str, str]:

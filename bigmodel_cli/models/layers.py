@@ -11,7 +11,7 @@ from bigmodel_cli.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
-# `glu` is left out: it halves the width, so a layer of n units would give n / 2.
+# Left out: `glu` halves the width, so a layer of n units would give n / 2; `threshold` has no default.
 Activation = Literal[
     "celu",
     "elu",
@@ -43,9 +43,8 @@ Activation = Literal[
     "swish",
     "tanh",
     "tanh_shrink",
-    "threshold",
 ]
-"""The element-wise (or width-keeping) activations of Keras."""
+"""The activations of Keras that a name says completely."""
 
 Initializer = Literal[
     "auto",
@@ -179,12 +178,13 @@ def features(
 
 
 def output_head(
-    x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0
+    x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0, zeros: bool = False
 ) -> keras.KerasTensor:
     """Final dense layer (batch, data.outputs) float32: `logits` of classes, or `outputs` of a regression.
 
     The intercepts of a regression start at the mean of the targets, so that the optimizer spends no
-    steps on finding their level.
+    steps on finding their level. `zeros` starts the weights at 0, as suits a convex model without hidden layers,
+    instead of at random.
     """
     import keras
 
@@ -194,6 +194,7 @@ def output_head(
         # Predictions in bfloat16 would have two or three digits.
         dtype="float32",
         bias_initializer=keras.initializers.Constant(list(data.target.mean)) if regression else "zeros",
+        kernel_initializer="zeros" if zeros else "glorot_uniform",
         kernel_regularizer=regularizer(l1, l2),
         name="outputs" if regression else "logits",
     )(x)

@@ -21,7 +21,7 @@ def linear_regression(
     ordinary least squares, with `l2` ridge (Hoerl and Kennard 1970), with `l1` lasso (Tibshirani 1996).
     Features are standardized inside the model, because gradient descent on raw columns of different
     size diverges or crawls; the reported slopes and intercepts are in the units of the raw inputs.
-    The intercepts start at the mean of the targets.
+    The weights start at 0, the intercepts at the mean of the targets.
 
     Args:
         l1: Factor of the sum of absolute weights in the loss, at least 0; applies to standardized features.
@@ -33,7 +33,7 @@ def linear_regression(
 
     require_task(data, "linear_regression", "regression", "`logistic_regression`")
     inputs, x = features(data, "linear_regression", flatten=flatten, standardize=standardize)
-    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="linear_regression")
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2, zeros=True), name="linear_regression")
 
 
 def coefficients(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:

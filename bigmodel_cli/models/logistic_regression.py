@@ -17,7 +17,8 @@ def logistic_regression(
     """Softmax of one weighted sum of the inputs per class.
 
     Multinomial logistic regression (Bishop 2006, section 4.3.4); two classes have two logits, whose
-    difference is the logit of the binary form. Features are standardized inside the model.
+    difference is the logit of the binary form. Features are standardized inside the model, and
+    the weights start at 0.
 
     Args:
         l1: Factor of the sum of absolute weights in the loss, at least 0; applies to standardized features.
@@ -28,4 +29,4 @@ def logistic_regression(
 
     require_task(data, "logistic_regression", "classification", "`linear_regression`")
     inputs, x = features(data, "logistic_regression", flatten=flatten)
-    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="logistic_regression")
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2, zeros=True), name="logistic_regression")

@@ -205,7 +205,7 @@ class Recorder(keras.callbacks.Callback):
         """Report the steps done and the speed so far."""
         done = min(self._clock.step * self._batch_size, self._examples) - self._clock.first_step * self._batch_size
         self._rate = done / max(1e-9, time.perf_counter() - self._clock.epoch_started)
-        self._reporter.step_done(self._clock.step, self._rate, logs or {})
+        self._reporter.step_done(self._clock.step, self._rate, _ordered(logs or {}))
         if self._clock.step == self._steps:
             self._reporter.validation_begins()
 
@@ -213,7 +213,7 @@ class Recorder(keras.callbacks.Callback):
         """Write the epoch down."""
         record = EpochRecord(
             epoch=epoch + 1,
-            metrics={key: float(value) for key, value in (logs or {}).items() if key != "learning_rate"},
+            metrics=_ordered(logs or {}),
             learning_rate=current_learning_rate(self.model.optimizer),
             seconds=time.perf_counter() - self._clock.epoch_started,
             examples_per_second=self._rate,
@@ -235,6 +235,12 @@ class Recorder(keras.callbacks.Callback):
                 writer.writerows(self.records)
 
         write_atomically(self._run.metrics_csv, table)
+
+
+def _ordered(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The loss before other metrics, training before validation."""
+    keys = sorted(logs, key=lambda key: (key.startswith("val_"), key.removeprefix("val_") != "loss"))
+    return {key: float(logs[key]) for key in keys}
 
 
 def _write(path: Any, text: str) -> None:

@@ -29,7 +29,11 @@ def table() -> Callable[..., DataSpec]:
     """Features with the given statistics; classes if any, else regression targets."""
 
     def make(
-        mean: tuple[float, ...], variance: tuple[float, ...], *, classes: int = 0, targets: tuple[float, ...] = ()
+        mean: tuple[float, ...],
+        variance: tuple[float, ...],
+        *,
+        classes: int = 0,
+        targets: tuple[float, ...] = (),
     ) -> DataSpec:
         names = tuple(f"x{i}" for i in range(len(mean)))
         outputs = tuple(f"y{i}" for i in range(classes or len(targets)))

@@ -1,0 +1,90 @@
+"""What the tests share: the command line as a user types it, and small configs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# TensorFlow writes to standard error while it is imported, whatever the log level.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line gave."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Bigmodel = Callable[..., Result]
+
+
+@pytest.fixture
+def bigmodel(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bigmodel:
+    """`bigmodel("train", "my.yaml")`, in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        from bigmodel_cli.cli import main
+
+        capfd.readouterr()
+        code: int | str | None = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capfd.readouterr()
+        return Result(int(code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def bigmodel_process(tmp_path: Path) -> Bigmodel:
+    """The same as a process of its own, as a shell starts it."""
+
+    def run(*arguments: object, cwd: Path = tmp_path, timeout: float = 300, **variables: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "bigmodel_cli", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a text file into the test's folder."""
+
+    def write_file(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> Path:
+    """A folder with prepared MNIST and CIFAR-10; the test is skipped where there is none."""
+    folder = Path(os.environ.get("TFDS_DATA_DIR", ""))
+    if not os.environ.get("TFDS_DATA_DIR") or not all((folder / name).is_dir() for name in ("mnist", "cifar10")):
+        pytest.skip("needs prepared mnist and cifar10 in TFDS_DATA_DIR")
+    return folder
