@@ -125,13 +125,12 @@ class DataSpec:
         Raises:
             KeyError, TypeError: the document is not one that `to_json` wrote.
         """
-        tuples = {
+        parts: dict[str, dict[str, Any]] = {
             part: {key: tuple(v) if isinstance(v, list) else v for key, v in document[part].items()}
             for part in ("input", "target")
         }
-        return cls(
-            **{**document, "input": InputSpec(**tuples["input"]), "target": TargetSpec(**tuples["target"])}
-        )
+        whole = {**document, "input": InputSpec(**parts["input"]), "target": TargetSpec(**parts["target"])}
+        return cls(**whole)
 
 
 @dataclass(frozen=True)

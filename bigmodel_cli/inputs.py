@@ -130,7 +130,8 @@ def _array(path: Path, spec: InputSpec) -> Iterator[Row]:
 
 def _array_rows(path: Path, array: np.ndarray, spec: InputSpec) -> Iterator[Row]:
     shape = spec.shape
-    if shape[-1] == 1 and array.shape[-len(shape) + 1 :] == shape[:-1] and array.shape[-len(shape) :] != shape:
+    without = shape[:-1]
+    if shape[-1] == 1 and array.shape[array.ndim - len(without) :] == without and array.shape[-len(shape) :] != shape:
         # Grey images and single features are often stored without their last axis.
         array = array[..., np.newaxis]
     if array.shape == shape:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from bigmodel_cli.cli import console
+from bigmodel_cli.errors import BigmodelError
 from bigmodel_cli.rundir import RUNS
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class TrainingProgress:
         with path.open("a", encoding="utf-8") as self._log:
             try:
                 yield
+            except BigmodelError as error:
+                # Printed by `main`, which does not know the log.
+                print(error, file=self._log, flush=True)
+                raise
             finally:
                 self._close_bar()
         self._log = None

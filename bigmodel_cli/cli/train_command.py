@@ -46,7 +46,7 @@ def command(
         assert config is not None
         loaded = validation.load(config, overrides)
         rundir.check_free(run_dir)
-    progress = TrainingProgress(quiet=quiet or as_json, stderr=as_json)
+    progress = TrainingProgress(quiet=quiet, stderr=as_json)
     with progress.starting("starting TensorFlow"):
         engine.start()
     with progress.starting("preparing data and model"):

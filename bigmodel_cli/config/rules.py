@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from bigmodel_cli.config.document import KeyPath
 from bigmodel_cli.config.schema import Component, Config
@@ -13,11 +13,16 @@ AUTO_METRICS = ("accuracy", "mean_absolute_error")
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
-def contradictions(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    """Path and message of each contradiction; components' parameters must be complete."""
-    yield from _devices(config)
-    yield from _optimizer(config)
-    yield from _monitor(config)
+def contradictions(config: Config, wrong: Collection[str] = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Path and message of each contradiction; components' parameters must be complete.
+
+    Args:
+        config: what to look at.
+        wrong: sections with mistakes of their own; rules about them wait.
+    """
+    for rule, sections in _RULES:
+        if not sections.intersection(wrong):
+            yield from rule(config)
 
 
 def _devices(config: Config) -> Iterator[tuple[KeyPath, str]]:
@@ -72,3 +77,10 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
             ("training", "early_stopping", "monitor"),
             f"nothing of the name `{stopping.monitor}` is measured; known here: {', '.join(known)}",
         )
+
+
+_RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
+    (_devices, frozenset({"training", "optimizer"})),
+    (_optimizer, frozenset({"optimizer"})),
+    (_monitor, frozenset({"training", "metrics"})),
+)

@@ -6,24 +6,25 @@ itself; they travel in `Component.parameters`. Field descriptions are what edito
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
-from bigmodel_cli.contracts import Rate
+from bigmodel_cli.config.slicing import parse_instruction
 
 
 class Section(BaseModel):
     """A fixed section: every key declared, no coercion between types, read-only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):
     """A `name` and the parameters of the component of that name."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1, description="a built-in, an installed plug-in, or package.module:function")
 
@@ -54,8 +55,8 @@ def _rate(value: Any) -> Any:
     """A number stands as it is; anything else must be a schedule."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Component.model_validate(_named(value))
-    if not value > 0:
-        raise ValueError(f"must be greater than 0, got {value}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"must be a finite number greater than 0, got {value}")
     return float(value)
 
 
@@ -67,12 +68,21 @@ LearningRate = Annotated[
 """A positive number, or a schedule as a component."""
 
 
+def _instruction(text: str) -> str:
+    parse_instruction(text)
+    return text
+
+
+Instruction = Annotated[str, AfterValidator(_instruction)]
+"""Examples in TFDS slicing syntax."""
+
+
 class Splits(Section):
     """Which examples serve for what, in TFDS slicing syntax, such as `train[:80%]`."""
 
-    train: str | None = Field(None, description="examples to learn from")
-    validation: str | None = Field(None, description="examples that choose the best epoch")
-    test: str | None = Field(None, description="examples that `bigmodel evaluate` alone touches")
+    train: Instruction | None = Field(None, description="examples to learn from")
+    validation: Instruction | None = Field(None, description="examples that choose the best epoch")
+    test: Instruction | None = Field(None, description="examples that `bigmodel evaluate` alone touches")
 
 
 class Dataset(Component):
@@ -97,6 +107,7 @@ class Dataset(Component):
 class Optimizer(Component):
     """How the weights are updated."""
 
+    name: str = Field("adam", min_length=1, description="any Keras optimizer")
     learning_rate: LearningRate | None = Field(
         None, description="a number or a schedule; by default what Keras gives this optimizer"
     )
@@ -141,10 +152,16 @@ class Training(Section):
     tensorboard: bool = Field(True, description="write TensorBoard events into the run")
 
 
+def _not_latest(name: str) -> str:
+    if name == "latest":
+        raise ValueError("`latest` is the link to the newest run; choose another name")
+    return name
+
+
 class Config(Section):
     """A whole config."""
 
-    name: str = Field(
+    name: Annotated[str, AfterValidator(_not_latest)] = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="of the experiment; runs lie under it"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
@@ -153,7 +170,7 @@ class Config(Section):
     dataset: Annotated[Dataset, BeforeValidator(_named)] = Field(description="what to learn from")
     model: Named = Field(description="what learns")
     optimizer: Annotated[Optimizer, BeforeValidator(_named)] = Field(
-        Optimizer(name="adam"), description="how the weights are updated"
+        Optimizer(), description="how the weights are updated"
     )
     loss: Named = Field(Component(name="auto"), description="`auto`, from the task, or any Keras loss")
     metrics: Annotated[Literal["auto"] | list[Named], BeforeValidator(_named_all)] = Field(

@@ -59,5 +59,7 @@ class ArraySource:
         """Single (input, target) of a piece, in order."""
         import tensorflow as tf
 
-        inputs, targets = (tf.convert_to_tensor(array) for array in self.arrays(piece))
+        # tf.data reads them on the host.
+        with tf.device("CPU:0"):
+            inputs, targets = (tf.convert_to_tensor(array) for array in self.arrays(piece))
         return tf.data.Dataset.range(piece.size).map(lambda i: (tf.gather(inputs, i), tf.gather(targets, i)))

@@ -143,14 +143,16 @@ class TrainingPipeline:
         inputs, targets = self._arrays
         # The permutation's key is 3 words of 32 bits.
         low, high = self._seed & 0xFFFFFFFF, self._seed >> 32
-        last = tf.constant(self._size - 1, tf.int64)
 
         def gather(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             start = step * self._batch_size
             positions = tf.range(start, tf.minimum(start + self._batch_size, self._size))
             key = tf.stack([tf.constant(low, tf.int64), tf.constant(high, tf.int64), self.epoch])
             indices = tf.raw_ops.RandomIndexShuffle(
-                index=positions, seed=tf.cast(key, tf.uint32), max_index=last, rounds=SHUFFLE_ROUNDS
+                index=positions,
+                seed=tf.cast(key, tf.uint32),
+                max_index=tf.constant(self._size - 1, tf.int64),
+                rounds=SHUFFLE_ROUNDS,
             )
             return step, tf.gather(inputs, indices), tf.gather(targets, indices)
 

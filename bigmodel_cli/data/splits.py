@@ -6,6 +6,7 @@ A config either names its splits in the slicing syntax of TensorFlow Datasets
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,7 +188,8 @@ def _stream(source: Source, part: Part) -> tf.data.Dataset:
         return examples
     wanted = np.zeros(part.span.size, bool)
     wanted[part.indices - part.span.start] = True
-    mask = tf.convert_to_tensor(wanted)
+    with tf.device("CPU:0"):
+        mask = tf.convert_to_tensor(wanted)
     return (
         examples.enumerate()
         .filter(lambda index, _: mask[index])
@@ -401,28 +403,26 @@ def describe(source: Source, splits: Mapping[SplitName, SplitData]) -> DataSpec:
     data_input, target = spec.input, spec.target
     if data_input.kind == "tabular" and len(data_input.shape) == 1:
         inputs, targets = train.arrays()
-        mean, variance = np.mean(inputs, axis=0, dtype=np.float64), np.var(inputs, axis=0, dtype=np.float64)
-        _check_finite(spec, "feature", data_input.names, mean)
-        data_input = replace(data_input, mean=tuple(mean.tolist()), variance=tuple(variance.tolist()))
+        mean = _finite_mean(inputs, spec, "feature", data_input.names)
+        variance = np.var(inputs, axis=0, dtype=np.float64)
+        data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
     else:
         targets = train.targets()
     if spec.task == "classification":
         target = replace(target, counts=tuple(np.bincount(targets, minlength=len(target.names)).tolist()))
     else:
-        mean = np.mean(targets, axis=0, dtype=np.float64)
-        _check_finite(spec, "target", target.names, mean)
-        target = replace(target, mean=tuple(mean.tolist()))
-    sizes = {name: data.size for name, data in splits.items()}
+        target = replace(target, mean=_finite_mean(targets, spec, "target", target.names))
+    sizes: dict[str, int] = {name: data.size for name, data in splits.items()}
     return replace(spec, input=data_input, target=target, sizes=sizes)
 
 
-def _check_finite(spec: DataSpec, what: str, names: Sequence[str], mean: np.ndarray) -> None:
-    import numpy as np
-
-    wrong = [names[i] if names else str(i) for i in np.flatnonzero(~np.isfinite(mean))]
+def _finite_mean(array: np.ndarray, spec: DataSpec, what: str, names: Sequence[str]) -> tuple[float, ...]:
+    mean = tuple(map(float, array.mean(axis=0, dtype="float64")))
+    wrong = [names[i] for i, value in enumerate(mean) if not math.isfinite(value)]
     if wrong:
         raise DataError(
             f"dataset: {spec.name} holds numbers that are not finite (NaN or infinity) in the training "
             f"split, {what} {', '.join(wrong[:5])}{' and others' if len(wrong) > 5 else ''}; fill or drop "
             "them"
         )
+    return mean

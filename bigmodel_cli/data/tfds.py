@@ -361,7 +361,7 @@ class TfdsSource:
                 pair = (found[0][0], found[1][0])
         if pair is None or len(pair) != 2 or not all(isinstance(key, str) for key in pair):
             raise self._unusable(info.features, "it has no pair of input and label")
-        return pair
+        return str(pair[0]), str(pair[1])
 
     def _unusable(self, features: Any, why: str) -> DataError:
         holds = ", ".join(f"{key} ({_kind(feature)})" for key, feature in features.items())
@@ -458,7 +458,11 @@ def _is_numbers(feature: Any) -> bool:
 
 
 def _kind(feature: Any) -> str:
-    return f"{type(feature).__name__} {feature.dtype} {feature.shape}"
+    import numpy as np
+
+    if isinstance(feature.shape, tuple):
+        return f"{type(feature).__name__} {np.dtype(feature.np_dtype).name} {feature.shape}"
+    return type(feature).__name__
 
 
 def _parse(features: Any, key: str) -> dict[str, Any]:

@@ -183,8 +183,8 @@ def output_head(
     """Final dense layer (batch, data.outputs) float32: `logits` of classes, or `outputs` of a regression.
 
     The intercepts of a regression start at the mean of the targets, so that the optimizer spends no
-    steps on finding their level. `zeros` starts the weights at 0, as suits a convex model without hidden layers,
-    instead of at random.
+    steps on finding their level. `zeros` starts the weights at 0, as suits a model without
+    hidden layers, instead of at random.
     """
     import keras
 

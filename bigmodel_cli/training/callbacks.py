@@ -134,7 +134,9 @@ class BestModel(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the model when it is the best so far (or whenever the last one is wanted)."""
         value = float((logs or {})[self._monitor])
-        self.improved = self.best is None or self._sign * value < self._sign * self.best
+        # A value that is not a number (an undefined metric) improves on nothing and is no obstacle.
+        first = self.best is None or math.isnan(self.best)
+        self.improved = first or self._sign * value < self._sign * self.best
         if self.improved:
             self.best, self.best_epoch = value, epoch + 1
         if self.improved or self._keep_last:
@@ -172,9 +174,11 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         return {key: None if (value := getattr(self, key)) is None else float(value) for key in self._KEPT}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Go on from `state`; a larger patience than before revives a run that was stopped."""
         for key in self._KEPT:
             setattr(self, key, state[key])
+        if self.wait < self.patience:
+            self.stopped_epoch = 0
 
 
 class Recorder(keras.callbacks.Callback):

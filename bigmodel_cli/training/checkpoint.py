@@ -71,7 +71,11 @@ def save(run: Run, model: keras.Model, position: Position, keep: int) -> Path:
             np.savez(file, **arrays)
 
     write_atomically(path, write)
-    for old in _newest_first(run)[keep:]:
+    # What claims to be ahead of the newest is a damaged one that `load` passed over.
+    ahead, kept = [], []
+    for found in _newest_first(run):
+        (ahead if found.name > path.name else kept).append(found)
+    for old in (*ahead, *kept[keep:]):
         old.unlink()
     return path
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from bigmodel_cli import components
+from bigmodel_cli import catalogue, components
 from bigmodel_cli.config.rules import AUTO_METRICS
 from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.contracts import DataSpec
@@ -89,7 +89,8 @@ def build_objective(config: Config, data: DataSpec) -> Objective:
         loss = kind(**config.loss.parameters)
         return Objective(loss, name, _metrics(config, data), None)
     one_hot = None if name.startswith("sparse_") else data.outputs
-    if _takes_logits(kind):
+    # Ours are logits of a softmax over the classes, which the binary losses would take for one sigmoid a class.
+    if _takes_logits(kind) and not name.startswith("binary_"):
         loss = kind(from_logits=True, **config.loss.parameters)
     else:
         loss = kind(**config.loss.parameters)
@@ -128,7 +129,9 @@ def _takes_logits(kind: type[Any]) -> bool:
 
 def higher_is_better(monitor: str) -> bool:
     """Whether a larger value of `accuracy` or `val_loss` and the like is an improvement."""
-    return monitor.removeprefix("val_") in HIGHER_IS_BETTER
+    name = monitor.removeprefix("val_")
+    entry = catalogue.find("metrics", name)
+    return (entry.name if entry else name) in HIGHER_IS_BETTER
 
 
 class OnProbabilities(keras.losses.Loss):

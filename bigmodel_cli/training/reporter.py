@@ -14,7 +14,7 @@ class EpochRecord:
     Attributes:
         epoch: from 1.
         metrics: `loss`, `accuracy`, `val_loss`, ...; over the whole epoch.
-        learning_rate: of the epoch's last step.
+        learning_rate: at the end of the epoch.
         seconds: wall time with validation.
         examples_per_second: of training alone, in this process.
         best: whether model.keras now holds this epoch because it is the best so far.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,9 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build, plots, rundir
+from bigmodel_cli import build, plots, rundir, validation
 from bigmodel_cli.build import Data
-from bigmodel_cli.config.schema import Config
+from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
 from bigmodel_cli.devices import Choice, Devices, choose
 from bigmodel_cli.errors import DataError, InterruptedTrainingError, TrainingFailedError, UsageError
@@ -103,9 +104,16 @@ def prepare(config: Config) -> Plan:
         in_memory=data.in_memory.value,
         one_hot=objective.one_hot,
     )
+    validation_batches = evaluation_batches(
+        data.splits["validation"],
+        batch_size=batch_size,
+        in_memory=data.in_memory.value,
+        one_hot=objective.one_hot,
+    )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
     _compile(config, devices, model, objective, pipeline.steps, steps.value)
+    _try_out(model, validation_batches)
     return Plan(
         config=config,
         data=data,
@@ -121,12 +129,7 @@ def prepare(config: Config) -> Plan:
         serving=serving,
         objective=objective,
         pipeline=pipeline,
-        validation=evaluation_batches(
-            data.splits["validation"],
-            batch_size=batch_size,
-            in_memory=data.in_memory.value,
-            one_hot=objective.one_hot,
-        ),
+        validation=validation_batches,
         parameters=model.count_params(),
         flops=flops,
     )
@@ -154,9 +157,11 @@ def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice
                 f"training.steps_per_execution: must be 1 or `auto` on {devices.description}: Keras fails with more"
             )
         return Choice(1, "auto: several devices")
-    if asked != "auto":
-        return Choice(asked, "asked for")
-    return Choice(min(STEPS_PER_EXECUTION, steps), "auto")
+    if asked == "auto":
+        return Choice(min(STEPS_PER_EXECUTION, steps), "auto")
+    if asked > steps:
+        return Choice(steps, f"an epoch has no more, asked for {asked}")
+    return Choice(asked, "asked for")
 
 
 def _compile(
@@ -188,6 +193,15 @@ def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
             f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "
             f"{data.spec.input.shape}"
         )
+
+
+def _try_out(model: keras.Model, validation: tf.data.Dataset) -> None:
+    """Measure one batch: a loss or metric that cannot take it fails here, before the run is made.
+
+    It also makes the variables of the metrics, which a checkpoint holds.
+    """
+    model.evaluate(validation.take(1), verbose=0)
+    model.reset_metrics()
 
 
 def start(plan: Plan, path: Path | None) -> Run:
@@ -227,6 +241,10 @@ class _Training:
             position, warnings = checkpoint.load(run, plan.model)
             for text in warnings:
                 reporter.note(text)
+            self._continue_config()
+            if position.epoch < plan.config.training.epochs:
+                step = f" after step {position.step} of {plan.pipeline.steps}" if position.step else ""
+                reporter.note(f"going on in epoch {position.epoch + 1}{step}")
         metrics = [keras.ops.convert_to_numpy(item) for item in plan.model.metrics_variables] if position.step else None
         training = plan.config.training
         stopping = training.early_stopping
@@ -250,6 +268,32 @@ class _Training:
         if self.stopping and position.callbacks.get("early_stopping"):
             self.stopping.restore(position.callbacks["early_stopping"])
 
+        if self.clock.epoch >= self.plan.config.training.epochs:
+            self.reporter.note(
+                f"all {self.clock.epoch} epochs are done; more of them with   bigmodel train --resume {self.run} "
+                f"training.epochs={2 * self.clock.epoch}"
+            )
+        elif self._stopped_early():
+            self.reporter.note(
+                f"stopped early after epoch {self.clock.epoch}; go on regardless with   bigmodel train --resume "
+                f"{self.run} training.early_stopping=null"
+            )
+
+    def _continue_config(self) -> None:
+        """Write down what the command line changed, so that a later resume goes on with it."""
+        config = self.plan.config
+        before = validation.load(self.run.config).config
+        if config == before:
+            return
+        schedule = config.optimizer.learning_rate
+        epochs = config.training.epochs
+        if epochs != before.training.epochs and isinstance(schedule, Component) and schedule.name == "cosine":
+            self.reporter.note(
+                f"the learning-rate schedule `cosine` now ends after epoch {epochs} instead of "
+                f"{before.training.epochs}: the rate jumps to where it stands on the new curve"
+            )
+        rundir.write_yaml(self.run.config, config.model_dump(mode="json"))
+
     def _position(self, epoch: int, step: int) -> Position:
         callbacks = {"best": self.best.state()}
         if self.stopping:
@@ -272,18 +316,29 @@ class _Training:
             except TrainingFailedError:
                 self._finish("diverged")
                 raise
-            except tf.errors.ResourceExhaustedError as error:
-                self._finish("failed")
-                raise TrainingFailedError(
-                    f"out of memory: {error.message.splitlines()[0]}; try a smaller training.batch_size"
-                ) from None
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
+            except (tf.errors.OpError, OSError) as error:
+                failure = self._failure(error)
+                if failure is None:
                     raise
-                raise TrainingFailedError(
-                    f"{self.run}: the disk is full; free some space, then `bigmodel train --resume {self.run}`"
-                ) from None
+                raise failure from None
         return self._finish("finished")
+
+    def _failure(self, error: tf.errors.OpError | OSError) -> TrainingFailedError | None:
+        """What to tell the user; None where neither the machine nor the data is at fault."""
+        if _disk_is_full(error):
+            # Not even the status can be counted on to be written.
+            with suppress(OSError):
+                self._finish("failed")
+            return TrainingFailedError(
+                f"{self.run}: the disk is full; free some space, then `bigmodel train --resume {self.run}`"
+            )
+        self._finish("failed")
+        reason = (str(getattr(error, "message", error)).splitlines() or [""])[0]
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            return TrainingFailedError(f"out of memory: {reason}; try a smaller training.batch_size")
+        if isinstance(error, tf.errors.DataLossError):
+            return TrainingFailedError(f"dataset {self.plan.data.spec.name}: is damaged: {reason}; prepare it again")
+        return None
 
     def _fit(self, signals: SignalWatch) -> None:
         callbacks = [self.course, DivergenceGuard(self.clock), self.best]
@@ -360,3 +415,8 @@ class _Training:
             "parameters": self.plan.parameters,
             "flops": self.plan.flops,
         }
+
+
+def _disk_is_full(error: tf.errors.OpError | OSError) -> bool:
+    """TensorFlow and h5py say it in words only."""
+    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)

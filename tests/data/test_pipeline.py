@@ -173,14 +173,16 @@ from bigmodel_cli.data.splits import split
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-train = split(sklearn_sets.digits(0), splits=None, validation_fraction=0.1, test_fraction=0.1, limit=150, seed=0)["train"]
+digits = sklearn_sets.digits(0)
+train = split(digits, splits=None, validation_fraction=0.1, test_fraction=0.1, limit=150, seed=0)["train"]
 for in_memory in (True, False):
     pipeline = TrainingPipeline(train, batch_size=64, seed=1, in_memory=in_memory)
     shared = strategy.experimental_distribute_dataset(pipeline.batches())
     for epoch in (0, 1):
         pipeline.epoch.assign(epoch)
         alone = [inputs for inputs, _ in pipeline.batches().as_numpy_iterator()]
-        halves = [[part.numpy() for part in strategy.experimental_local_results(inputs)] for inputs, _ in shared]
+        parts = [strategy.experimental_local_results(inputs) for inputs, _ in shared]
+        halves = [[half.numpy() for half in pair] for pair in parts]
         assert [[len(part) for part in pair] for pair in halves] == [[32, 32], [32, 32], [11, 11]], halves
         for batch, pair in zip(alone, halves, strict=True):
             np.testing.assert_array_equal(batch, np.concatenate(pair))

@@ -104,7 +104,8 @@ def test_unreadable_instructions(text, message):
 
 def test_the_parser_needs_neither_numpy_nor_tensorflow():
     code = (
-        "import sys; from bigmodel_cli.data.splits import parse_instruction; parse_instruction('train[:80%]'); "
+        "import sys; from bigmodel_cli.data.splits import parse_instruction; "
+        "parse_instruction('train[:80%]'); "
         "print(sorted({'numpy', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
@@ -120,7 +121,8 @@ def test_given_splits(numbered_images, number_of):
 
 def test_a_sum_of_slices_is_read_in_its_order(numbered_images, number_of):
     data = divide(
-        numbered_images({"train": 100, "test": 20}), {"train": "test[:2]+train[:3]", "test": "test[2:]"}
+        numbered_images({"train": 100, "test": 20}),
+        {"train": "test[:2]+train[:3]", "validation": "train[3:]", "test": "test[2:]"},
     )
     assert number_of(data["train"].arrays()[0]) == [*range(2), *range(3)]
     assert data["train"].targets().tolist() == [0, 1, 0, 1, 2]
@@ -149,7 +151,7 @@ def test_a_validation_base_is_used(numbered_images):
 def test_one_pool_gives_all_three(numbered_images, number_of):
     data = divide(numbered_images({"all": 200}))
     assert {name: part.size for name, part in data.items()} == {"train": 144, "validation": 36, "test": 20}
-    assert sorted(sum((number_of(part.arrays()[0]) for part in data.values()), [])) == [*range(200)]
+    assert sorted(n for part in data.values() for n in number_of(part.arrays()[0])) == [*range(200)]
 
 
 def test_the_test_split_does_not_move_with_the_validation_fraction(numbered_images, number_of):
@@ -202,7 +204,7 @@ def test_rare_classes_keep_an_example_for_training():
 
 
 def test_only_singletons_leave_nothing_to_hold_out():
-    with pytest.raises(DataError, match="the test split .* holds no examples"):
+    with pytest.raises(DataError, match=r"split .* of labelled holds no examples"):
         divide(labelled(np.arange(10)))
 
 
@@ -220,7 +222,7 @@ def test_limit_is_the_first_n_of_each_split_and_decodes_no_more(numbered_images,
 def test_limit_across_a_sum(numbered_images, number_of):
     data = divide(
         numbered_images({"train": 100, "test": 20}),
-        {"train": "test[:5]+train[:50]", "test": "test[5:]"},
+        {"train": "test[:5]+train[:50]", "validation": "train[50:]", "test": "test[5:]"},
         limit=8,
     )
     assert number_of(data["train"].arrays()[0]) == [0, 1, 2, 3, 4, 0, 1, 2]
@@ -259,7 +261,7 @@ def test_nothing_to_train_on(numbered_images):
 
 
 def test_no_validation_fraction(numbered_images):
-    with pytest.raises(DataError, match="the validation split .* holds no examples"):
+    with pytest.raises(DataError, match=r"the validation split .* holds no examples"):
         divide(numbered_images({"train": 100, "test": 20}), validation_fraction=0.0)
 
 
@@ -292,5 +294,5 @@ def test_describe_measures_tables_over_the_training_split_alone():
 def test_describe_refuses_numbers_that_are_not_finite():
     source = labelled([0, 1] * 20)
     source.arrays(Piece("all", 0, 40))[0][:] = np.nan
-    with pytest.raises(DataError, match="not finite .* feature x; fill or drop them"):
+    with pytest.raises(DataError, match=r"not finite .* feature x; fill or drop them"):
         describe(source, divide(source))

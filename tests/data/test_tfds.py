@@ -27,7 +27,7 @@ def data_dir(tmp_path_factory):
     label = features.ClassLabel(names=["cat", "dog", "owl"])
     shapes = {"pictures": (9, 7, 3), "sizes_vary": (None, None, 3)}
 
-    def store(name, columns, types, version="1.0.0", **more):
+    def store(name, columns, types, version="1.0.0"):
         splits = {"train": {key: values[:30] for key, values in columns.items()}}
         splits["test"] = {key: values[30:] for key, values in columns.items()}
 
@@ -47,7 +47,6 @@ def data_dir(tmp_path_factory):
             features=features.FeaturesDict(types),
             split_datasets={key: examples(part) for key, part in splits.items()},
             data_dir=folder,
-            **more,
         )
 
     labels = np.arange(40, dtype=np.int64) % 3
@@ -67,7 +66,6 @@ def data_dir(tmp_path_factory):
         "numbers",
         {"x": numbers, "label": labels},
         {"x": features.Tensor(shape=(4,), dtype=np.float32), "label": label},
-        supervised_keys=None,
     )
     np.save(folder / "pictures.npy", images)
     np.save(folder / "numbers.npy", numbers)
@@ -134,12 +132,12 @@ def test_configs(data_dir, tmp_path, monkeypatch):
     for config in ("small", "large"):
         shutil.copytree(data_dir / "pictures" / "1.0.0", tmp_path / "pictures" / config / "1.0.0")
     assert tfds(0, dataset="pictures/small", data_dir=str(tmp_path)).sizes == {"train": 30, "test": 10}
-    with pytest.raises(DataError, match="several configs .* name one of `pictures/large`, `pictures/small`"):
+    with pytest.raises(DataError, match=r"several configs .* name one of `pictures/large`, `pictures/small`"):
         tfds(0, dataset="pictures", data_dir=str(tmp_path))
 
 
 def test_images_of_varying_size_need_a_size(data_dir):
-    with pytest.raises(DataError, match="dataset.image_size: the images of `sizes_vary` vary in size"):
+    with pytest.raises(DataError, match=r"dataset.image_size: the images of `sizes_vary` vary in size"):
         tfds(0, dataset="sizes_vary", data_dir=str(data_dir))
     source = tfds(0, dataset="sizes_vary", data_dir=str(data_dir), image_size=[8, 12])
     images, _ = source.arrays(Piece("train", 0, 30))
@@ -171,6 +169,35 @@ def test_a_number_as_target_is_a_regression(data_dir, tmp_path):
     assert source.spec.target.names == ("x_0", "x_1", "x_2", "x_3")
 
 
+def test_named_numbers_as_input(tmp_path):
+    import tensorflow as tf
+    import tensorflow_datasets as real
+
+    features = real.features
+    columns = {"b": np.arange(8, dtype=np.float32), "a": np.arange(8) * 10}
+    data = tf.data.Dataset.from_tensor_slices({"x": columns, "label": np.arange(8) % 2})
+    types = {"b": features.Scalar(np.float32), "a": features.Scalar(np.int64)}
+
+    def store(name, types):
+        real.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="1.0.0",
+            features=features.FeaturesDict({"x": types, "label": features.ClassLabel(num_classes=2)}),
+            split_datasets={"train": data},
+            data_dir=tmp_path,
+        )
+        set_supervised_keys(tmp_path / name / "1.0.0", ("x", "label"))
+        return tfds(0, dataset=name, data_dir=str(tmp_path))
+
+    source = store("columns", types)
+    assert source.spec.input.names == ("a", "b")
+    inputs, labels = source.arrays(Piece("train", 0, 8))
+    assert sorted(inputs.tolist()) == [[10 * i, i] for i in range(8)]
+    assert (inputs[:, 1] % 2 == labels).all()
+    with pytest.raises(DataError, match=r"its input `x` is FeaturesDict\. It holds .*ClassLabel int64 \(\)"):
+        store("classes", types | {"a": features.ClassLabel(num_classes=80)})
+
+
 @pytest.mark.parametrize("name", ["no_labels", "numbers"])
 def test_no_pair_of_input_and_label(data_dir, name):
     with pytest.raises(
@@ -199,14 +226,14 @@ def test_a_damaged_file(own_copy):
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
     source = tfds(0, dataset="pictures", data_dir=str(own_copy.parent.parent))
-    with pytest.raises(DataError, match="corrupted record .*delete that folder"):
+    with pytest.raises(DataError, match=r"corrupted record .*delete that folder"):
         source.targets(Piece("train", 0, 30))
 
 
 def test_a_missing_file(own_copy):
     next(own_copy.glob("*train.tfrecord*")).unlink()
     source = tfds(0, dataset="pictures", data_dir=str(own_copy.parent.parent))
-    with pytest.raises(DataError, match="No such file .*delete that folder"):
+    with pytest.raises(DataError, match=r"No such file .*delete that folder"):
         source.targets(Piece("train", 0, 30))
 
 
@@ -220,7 +247,7 @@ def test_fewer_examples_than_described(own_copy):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"splits": 3}'])
 def test_a_damaged_description(own_copy, content):
     (own_copy / "dataset_info.json").write_text(content)
-    with pytest.raises(DataError, match="cannot be read: .*delete that folder"):
+    with pytest.raises(DataError, match=r"cannot be read: .*delete that folder"):
         tfds(0, dataset="pictures", data_dir=str(own_copy.parent.parent))
 
 
@@ -252,7 +279,7 @@ def test_absent_data_without_network(tmp_path, monkeypatch):
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
-    with pytest.raises(DataError, match="no connection to .*; point dataset.data_dir or .* TFDS_DATA_DIR"):
+    with pytest.raises(DataError, match=r"no connection to .*; point dataset.data_dir or .* TFDS_DATA_DIR"):
         tfds(0, dataset="mnist", data_dir=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
@@ -261,8 +288,13 @@ def test_a_host_that_never_answers_is_not_waited_for(monkeypatch):
     import threading
 
     silence = threading.Event()
+
+    def refuse():
+        silence.wait(30)
+        raise OSError
+
     monkeypatch.setattr(sources, "CONNECTION_SECONDS", 0.05)
-    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: silence.wait(30))
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: refuse())
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     assert sources._unreachable({"https://example.org/data.zip": None}) == "example.org"

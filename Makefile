@@ -1,0 +1,46 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The demo's runs lie in a folder of their own, so that it can be repeated.
+DEMO := runs/demo
+
+.PHONY: demo test lint types check clean
+
+demo: $(VENV)/.installed
+	rm -rf $(DEMO)
+	$(BIN)/bigmodel train configs/digits_cnn.yaml --run-dir $(DEMO)
+	$(BIN)/bigmodel evaluate $(DEMO)
+	$(BIN)/bigmodel predict $(DEMO)
+	@echo
+	@echo "look at  $(DEMO)/learning_curves.png"
+	@echo "         $(DEMO)/evaluation/test/confusion_matrix.png"
+	@echo "         $(DEMO)/predictions/predictions.png"
+	@echo "then     . $(BIN)/activate && bigmodel --help"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("bigmodel needs Python 3.11 or newer; name one: make demo PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(VENV)/.installed $@

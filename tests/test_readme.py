@@ -1,0 +1,68 @@
+"""Every command that the README shows is run, and every file that it names is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+
+import pytest
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
+COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()]
+# Enough to go through everything; the configs say what the whole takes.
+SHORT = {"digits_cnn.yaml": ["training.epochs=2"], "mnist_cnn.yaml": ["training.epochs=1", "dataset.limit=512"]}
+
+
+@pytest.mark.slow
+def test_commands(bigmodel, tmp_path, request):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name, *arguments in COMMANDS:
+        if name == "make":
+            continue
+        assert name == "bigmodel"
+        if "configs/mnist_cnn.yaml" in arguments:
+            try:
+                request.getfixturevalue("tfds_dir")
+            except pytest.skip.Exception:
+                continue
+        if arguments[0] == "train":
+            given = [argument for argument in arguments if "=" in argument]
+            config = arguments[1].rpartition("/")[2]
+            arguments += [] if given else SHORT.get(config, [])
+        result = bigmodel(*arguments)
+        assert result.exit_code == 0, f"{arguments}: {result.stderr}"
+        assert result.stdout
+        assert "Traceback" not in result.stderr
+
+
+def test_make_targets():
+    """`make demo` itself is run by CI, before the tests."""
+    targets = {arguments[0] for name, *arguments in COMMANDS if name == "make"}
+    assert targets == {"demo", "test"}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{target}: " in makefile for target in targets)
+
+
+def test_links_and_configs():
+    for path in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for path in (ROOT / "configs").glob("*.yaml"):
+        assert f"`{path.stem}`" in README, f"{path.name} is not in the README"
+
+
+def test_example_of_mistakes(bigmodel, write):
+    """The report of mistakes in the README is what `validate` prints."""
+    write(
+        "broken.yaml",
+        "name: broken\ndataset:\n  name: mnist\n  limt: 100\nmodel:\n  name: resnett\n"
+        "optimizer:\n  name: adam\n  learning_rate: -0.001\n",
+    )
+    result = bigmodel("validate", "broken.yaml")
+    assert result.exit_code == 2
+    shown = re.search(r"\$ bigmodel validate broken.yaml\n(.*?)```", README, re.S)
+    assert shown is not None
+    assert result.stderr == shown[1]

@@ -1,0 +1,9 @@
+"""The generated reference page is current."""
+
+from bigmodel_cli.reference import reference
+from conftest import ROOT
+
+
+def test_page_is_current():
+    page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    assert page == reference(), "run `python -m bigmodel_cli.reference > docs/config.md`"

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bigmodel_cli import components
+from bigmodel_cli.config.schema import Config
+from bigmodel_cli.errors import UsageError
+
+TEXT = "name: c\ndataset: iris\nmodel: {name: mlp, hidden: [8]}\ntraining: {epochs: 3, batch_size: 32}\n"
+SCHEDULES = {
+    "cosine": "peak: 0.01, warmup_epochs: 1",
+    "cosine_decay": "initial_learning_rate: 0.01, decay_steps: 9",
+    "cosine_decay_restarts": "initial_learning_rate: 0.01, first_decay_steps: 3",
+    "exponential_decay": "initial_learning_rate: 0.01, decay_steps: 3, decay_rate: 0.5",
+    "inverse_time_decay": "initial_learning_rate: 0.01, decay_steps: 3, decay_rate: 0.5",
+    "piecewise_constant_decay": "boundaries: [2, 4], values: [0.01, 0.001, 0.0001]",
+    "polynomial_decay": "initial_learning_rate: 0.01, decay_steps: 9",
+}
+
+
+def _fit(config: Config) -> tuple[list[float], float]:
+    """Losses of the epochs, and the learning rate at the end."""
+    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training.optimizer import current_learning_rate
+
+    plan = trainer.prepare(config)
+    before = [weight.copy() for weight in plan.model.get_weights()]
+    history = plan.model.fit(plan.pipeline.batches(), epochs=config.training.epochs, verbose=0, shuffle=False).history
+    assert any((now != then).any() for now, then in zip(plan.model.get_weights(), before, strict=True))
+    return history["loss"], current_learning_rate(plan.model.optimizer)
+
+
+@pytest.mark.parametrize("name", components.names("optimizers"))
+def test_every_optimizer_trains(name: str, config: Callable[..., Config]) -> None:
+    losses, _ = _fit(config(TEXT, f"optimizer={name}", "training.epochs=2"))
+    assert np.isfinite(losses).all()
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("name", components.names("schedules"))
+def test_every_schedule_trains(name: str, config: Callable[..., Config]) -> None:
+    """All of these begin at 0.01 and fall; the rate at the end is Keras' own value at that step."""
+    losses, rate = _fit(config(TEXT, f"optimizer.learning_rate={{name: {name}, {SCHEDULES[name]}}}"))
+    assert np.isfinite(losses).all()
+    assert 0 <= rate < 0.01
+
+
+def test_cosine_ends_with_training(config: Callable[..., Config]) -> None:
+    from bigmodel_cli.training.optimizer import build_optimizer
+
+    rate = "{name: cosine, peak: 0.4, final: 0.1, warmup_epochs: 1, start: 0.2}"
+    optimizer = build_optimizer(config(TEXT, "optimizer=sgd", f"optimizer.learning_rate={rate}"), steps_per_epoch=10)
+    schedule = optimizer._learning_rate
+    assert [float(schedule(step)) for step in (0, 5, 10, 20, 30)] == pytest.approx([0.2, 0.3, 0.4, 0.25, 0.1], rel=1e-5)
+
+
+def test_parameters_reach_the_optimizer(config: Callable[..., Config]) -> None:
+    from bigmodel_cli.training.optimizer import build_optimizer
+
+    optimizer = build_optimizer(
+        config(TEXT, "optimizer={name: sgd, momentum: 0.9, nesterov: true, global_clipnorm: 2.0, learning_rate: 0.3}"), 1
+    )
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.global_clipnorm) == (0.9, True, 2.0)
+    assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.3)
+
+
+def test_what_keras_refuses_is_a_message(config: Callable[..., Config]) -> None:
+    from bigmodel_cli.training.optimizer import build_optimizer
+
+    with pytest.raises(UsageError, match=r"optimizer: Keras refuses these parameters of `adam`: .*gradient_accumulation"):
+        build_optimizer(config(TEXT, "optimizer={name: adam, gradient_accumulation_steps: 1}"), 1)
