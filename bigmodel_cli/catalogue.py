@@ -21,13 +21,14 @@ Section = Literal["optimizers", "losses", "metrics", "schedules"]
 FILE = Path(__file__).with_name("catalogue.json")
 
 # Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
-# belongs to segmentation or embeddings, which no model here gives.
+# belongs to segmentation or embeddings, which no model here gives. Poisson takes the logarithm of the
+# prediction, which a regression does not keep above 0.
 _NOT_FOR_CONFIGS = {
     "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"},
-    "losses": {"Loss", "CTC", "Circle", "Dice", "Tversky"},
+    "losses": {"Loss", "CTC", "Circle", "Dice", "Poisson", "Tversky"},
     "metrics": {
         "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "MeanIoU", "OneHotIoU",
-        "OneHotMeanIoU",
+        "OneHotMeanIoU", "Poisson",
     },
     "schedules": {"LearningRateSchedule"},
 }  # fmt: skip
@@ -160,7 +161,12 @@ def find(section: Section, name: str) -> Entry | None:
     table = entries(section)
     wanted = name.replace("_", "").lower()
     return table.get(name) or next(
-        (entry for entry in table.values() if entry.keras_class.lower() == wanted), None
+        (
+            entry
+            for entry in table.values()
+            if wanted in (entry.name.replace("_", ""), entry.keras_class.lower())
+        ),
+        None,
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -31,6 +31,13 @@ KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
 _FROM_KERAS: frozenset[str] = frozenset({"optimizers", "losses", "metrics", "schedules"})
 _FROM_ENTRY_POINTS: frozenset[str] = frozenset({"models", "datasets", "augmentations", "schedules"})
+# What builders get besides their parameters (see contracts.py).
+_GIVEN: Mapping[Kind, tuple[str, ...]] = {
+    "models": ("data",),
+    "datasets": ("seed",),
+    "augmentations": (),
+    "schedules": ("total_steps", "steps_per_epoch"),
+}
 
 
 class UnknownComponentError(Exception):
@@ -62,7 +69,11 @@ class Definition:
 
 def _parameter_model(name: str, fields: Mapping[str, tuple[Any, FieldInfo]]) -> type[BaseModel]:
     definitions: dict[str, Any] = dict(fields)
-    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True, frozen=True), **definitions)
+    # Parameters are called what they are called, `model_` in front or not.
+    config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+    return create_model(name, __config__=config, **definitions)
 
 
 def _descriptions(docstring: str) -> tuple[str, dict[str, str]]:
@@ -81,25 +92,46 @@ def _from_builder(kind: Kind, name: str, builder: Callable[..., Any]) -> Definit
     """
     if not callable(builder):
         raise UnknownComponentError(f"`{name}` is a {type(builder).__name__}, not a function")
-    # The other annotations may name types that are only imported for type checking.
-    signature = inspect.signature(builder)
+    given = _GIVEN[kind]
+    try:
+        signature = inspect.signature(builder)
+        signature.bind_partial(*given)
+        if any(item.default is item.empty for item in _by_position(signature)[len(given) :]):
+            raise TypeError
+    except (TypeError, ValueError):
+        wanted = ", ".join([*given, "*", "parameter=3"])
+        raise UnknownComponentError(
+            f"`{name}` cannot build a {_singular(kind)}; it must look like `def {name.split(':')[-1]}({wanted})`"
+        ) from None
     own = {item.name: item.annotation for item in signature.parameters.values() if item.kind is item.KEYWORD_ONLY}
-    given = {key: value for key, value in own.items() if value is not inspect.Parameter.empty}
-    hints = typing.get_type_hints(
-        SimpleNamespace(__annotations__=given), getattr(builder, "__globals__", {}), include_extras=True
-    )
+    # The other annotations may name types that are only imported for type checking.
+    annotated = {key: value for key, value in own.items() if value is not inspect.Parameter.empty}
+    try:
+        hints = typing.get_type_hints(
+            SimpleNamespace(__annotations__=annotated), getattr(builder, "__globals__", {}), include_extras=True
+        )
+    except Exception as error:
+        raise UnknownComponentError(f"`{name}`: an annotation cannot be resolved: {error}") from error
     text, descriptions = _descriptions(inspect.getdoc(builder) or "")
     fields = {}
-    for parameter in signature.parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (
-            hints.get(parameter.name, Any),
-            Field(default, description=descriptions.get(parameter.name)),
+    for key in own:
+        default = signature.parameters[key].default
+        fields[key] = (
+            hints.get(key, Any),
+            Field(... if default is inspect.Parameter.empty else default, description=descriptions.get(key)),
         )
+    try:
+        parameters = _parameter_model(name, fields)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UnknownComponentError(f"`{name}`: its parameters cannot be checked: {reason}") from error
     summary = " ".join(text.split("\n\n")[0].split())
-    return Definition(kind, name, summary, text, _parameter_model(name, fields), builder=builder)
+    return Definition(kind, name, summary, text, parameters, builder=builder)
+
+
+def _by_position(signature: inspect.Signature) -> list[inspect.Parameter]:
+    wanted = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [item for item in signature.parameters.values() if item.kind in wanted]
 
 
 def _from_catalogue(kind: Kind, entry: catalogue.Entry) -> Definition:
@@ -121,7 +153,7 @@ def _from_catalogue(kind: Kind, entry: catalogue.Entry) -> Definition:
 
 
 @cache
-def _entry_points(kind: Kind) -> Mapping[str, Any]:
+def _entry_points(kind: Kind) -> Mapping[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=f"bigmodel.{kind}")}
 
 
@@ -141,26 +173,48 @@ def find(kind: Kind, name: str) -> Definition:
     """
     if ":" in name and kind in _FROM_ENTRY_POINTS:
         return _from_builder(kind, name, _own(name))
-    if (point := _entry_points(kind).get(name)) is not None and kind in _FROM_ENTRY_POINTS:
-        return _from_builder(kind, name, point.load())
+    if kind in _FROM_ENTRY_POINTS and (point := _entry_points(kind).get(name)) is not None:
+        return _from_builder(kind, name, _plug_in(name, point))
     if kind in _FROM_KERAS:
         entry = catalogue.find(typing.cast("catalogue.Section", kind), name)
         if entry is not None:
             return _from_catalogue(kind, entry)
-    singular = {"losses": "loss"}.get(kind, kind.removesuffix("s"))
     near = suggestion(name, names(kind))
-    raise UnknownComponentError(f"there is no {singular} `{name}`{near} (`bigmodel list {kind}`)")
+    raise UnknownComponentError(f"there is no {_singular(kind)} `{name}`{near} (`bigmodel list {kind}`)")
+
+
+def _singular(kind: Kind) -> str:
+    return "loss" if kind == "losses" else kind.removesuffix("s")
+
+
+def _plug_in(name: str, point: EntryPoint) -> Callable[..., Any]:
+    try:
+        builder: Callable[..., Any] = point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else "unknown"
+        raise UnknownComponentError(
+            f"the plug-in `{name}` of the package {package} does not load: {_reason(error)}"
+        ) from error
+    return builder
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
 
 
 def _own(name: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise UnknownComponentError(f"`{name}` is not of the form package.module:function")
     # The console script does not have the working folder on the path, where people keep their module.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UnknownComponentError(f"`{name}`: module `{module_name}` does not import: {error}") from error
+    except Exception as error:
+        # Whatever goes wrong in the user's own module is for the user to read.
+        reason = _reason(error)
+        raise UnknownComponentError(f"`{name}`: module `{module_name}` does not import: {reason}") from error
     try:
         found: Callable[..., Any] = getattr(module, attribute)
     except AttributeError:

@@ -123,7 +123,7 @@ class DataSpec:
         """Inverse of `to_json`.
 
         Raises:
-            KeyError, TypeError: the document is not one that `to_json` wrote.
+            KeyError, TypeError, AttributeError: the document is not one that `to_json` wrote.
         """
         parts: dict[str, dict[str, Any]] = {
             part: {key: tuple(v) if isinstance(v, list) else v for key, v in document[part].items()}

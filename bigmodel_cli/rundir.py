@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from typing import Any
 
 import yaml
 
+from bigmodel_cli.config.document import CORE_SCHEMA
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 
 RUNS = Path("runs")
 LATEST = "latest"
+_TIME = "%Y%m%d-%H%M%S"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Run:
         """The summary, or a status of `running` while there is none."""
         if not self.summary.exists():
             return {"status": "running"}
-        return _read_json(self.summary)
+        return {"status": "unknown", **_read_json(self.summary)}
 
     def read_data(self) -> DataSpec:
         """The description of the data that the model was built on.
@@ -94,7 +97,7 @@ class Run:
         """
         try:
             return DataSpec.from_json(_read_json(self.data))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.data}: is damaged ({error}); train again") from None
 
     def history(self) -> list[dict[str, Any]]:
@@ -120,6 +123,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: is missing; {path.parent} is not a complete run directory") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is damaged ({error}); train again") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     if not isinstance(document, dict):
         raise UsageError(f"{path}: is damaged (not a JSON object); train again")
     return document
@@ -143,9 +148,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON document atomically; non-finite numbers become null, which JSON lacks."""
-    text = json.dumps(_finite(document), indent=2, ensure_ascii=False) + "\n"
+    """Write a JSON document atomically."""
+    text = json_text(document) + "\n"
     write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def json_text(document: Any) -> str:
+    """Strict JSON: non-finite numbers become null, which is all that JSON has for them."""
+    return json.dumps(_finite(document), indent=2, ensure_ascii=False)
 
 
 def write_yaml(path: Path, document: Mapping[str, Any]) -> None:
@@ -157,10 +167,16 @@ def write_yaml(path: Path, document: Mapping[str, Any]) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes floats so that YAML 1.2 reads them back: `1e-07` is one there, as in JSON."""
+    """Quotes what YAML 1.1 or 1.2 would take for something else than text, such as `1e-3` and `on`."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+for _tag, (_pattern, _first) in CORE_SCHEMA.items():
+    _Dumper.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern.pattern})$"), _first
+    )
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -193,7 +209,7 @@ def create(name: str, path: Path | None = None) -> Run:
             path.mkdir(parents=True, exist_ok=True)
         else:
             path = _new_folder(RUNS / name)
-            _point_latest(path)
+        _point_latest(path)
     except OSError as error:
         raise UsageError(f"{path or RUNS}: cannot be written: {error.strerror}") from None
     return Run(path)
@@ -214,7 +230,7 @@ def check_free(path: Path | None) -> None:
 def _new_folder(parent: Path) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     while True:
-        path = parent / datetime.now().strftime("%Y%m%d-%H%M%S")
+        path = parent / datetime.now().strftime(_TIME)
         try:
             path.mkdir()
         except FileExistsError:
@@ -225,11 +241,13 @@ def _new_folder(parent: Path) -> Path:
 
 
 def _point_latest(path: Path) -> None:
+    if not path.resolve().is_relative_to(RUNS.resolve()):
+        return
     link = RUNS / LATEST
     temporary = RUNS / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     try:
-        temporary.symlink_to(path.relative_to(RUNS))
+        temporary.symlink_to(path.resolve().relative_to(RUNS.resolve()))
         temporary.replace(link)
     except OSError:
         # File systems without links (and Windows without the right to make them) live without `latest`.
@@ -242,9 +260,22 @@ def is_run(path: Path) -> bool:
 
 
 def all_runs(root: Path = RUNS) -> Iterator[Run]:
-    """The runs under a folder, newest first."""
-    found = [path.parent for path in root.glob("*/*/environment.json") if is_run(path.parent)]
-    yield from (Run(path) for path in sorted(found, key=lambda path: path.name, reverse=True))
+    """The runs in a folder and in the folders in it, newest first."""
+    found = [
+        path.parent
+        for pattern in ("*/environment.json", "*/*/environment.json")
+        for path in root.glob(pattern)
+        # `latest` is there under its own name too.
+        if is_run(path.parent) and not path.parent.is_symlink()
+    ]
+    yield from (Run(path) for path in sorted(found, key=_started, reverse=True))
+
+
+def _started(path: Path) -> str:
+    """When a run began: its name, which survives copying, or the time of its files where it has one of its own."""
+    if re.match(r"\d{8}-\d{6}", path.name):
+        return path.name
+    return datetime.fromtimestamp((path / "environment.json").stat().st_mtime).strftime(_TIME)
 
 
 def find(reference: Path | None) -> Run:
@@ -261,10 +292,12 @@ def find(reference: Path | None) -> Run:
     if reference.is_dir():
         if is_run(reference):
             return Run(reference.resolve() if reference.is_symlink() else reference)
-        inside = next((run for run in all_runs(reference.parent) if run.path.parent == reference), None)
+        inside = next(all_runs(reference), None)
         if inside is not None:
             return inside
-        raise UsageError(f"{reference}: is not a run directory (it has no config.yaml and environment.json)")
+        raise UsageError(
+            f"{reference}: is not a run directory (config.yaml or environment.json is missing), and no run lies in it"
+        )
     if reference.suffix in (".yaml", ".yml"):
         return _newest_of_config(reference)
     raise UsageError(f"{reference}: there is no such run directory or config; `bigmodel runs` lists the runs")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from bigmodel_cli.config.schema import Component, Config, Dataset
 from bigmodel_cli.contracts import expand_path
 from bigmodel_cli.errors import ConfigError, Mistake, UsageError
 
-
-_ABSENT = "(absent)"
+# Stands in for the name of a component that could not be read; no document can hold it.
+_ABSENT = "\0"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ def dataset_definition(name: str, data_dir: Any = None) -> tuple[Definition, dic
     try:
         return components.find("datasets", name), {}
     except UnknownComponentError:
+        # `package.module:function`, rather than `mnist:3.0.1`.
+        if re.fullmatch(r"[\w.]+:[A-Za-z_]\w*", name):
+            raise
         base = name.split("/")[0].split(":")[0]
         known = catalogue.tfds_names()
         folder = (
@@ -102,11 +106,9 @@ def dataset_definition(name: str, data_dir: Any = None) -> tuple[Definition, dic
             else os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
         )
         try:
-            prepared = (Path(expand_path(folder)) / base).is_dir()
-        except ValueError:
+            prepared = base.isidentifier() and (Path(expand_path(folder)) / base).is_dir()
+        except (ValueError, OSError):
             prepared = False
-        if ":" in name and "." in name.partition(":")[0]:
-            raise
         if base not in known and not prepared:
             near = components.suggestion(base, [*components.names("datasets"), *known])
             raise UnknownComponentError(
@@ -129,9 +131,7 @@ class _Checker:
         except ValidationError as error:
             self.mistakes += messages.mistakes(error, self.document, (), self._known)
             # Go on without what is wrong, so that the components' mistakes are found in the same pass.
-            sound = _without(values, [messages.real_path(values, item) for item in error.errors()])
-        for section in ("dataset", "model"):
-            sound.setdefault(section, {"name": _ABSENT})
+            sound = _without(values, messages.by_path(error, values))
         with suppress(ValidationError):
             self._complete(Config.model_validate(sound))
         return Config.model_construct()
@@ -171,8 +171,8 @@ class _Checker:
                 "metrics": metrics,
             }
         )
-        if not self.mistakes:
-            self.mistakes += [self.document.mistake(*found) for found in contradictions(complete)]
+        wrong = {re.split(r"[.[]", mistake.path)[0] for mistake in self.mistakes}
+        self.mistakes += [self.document.mistake(*found) for found in contradictions(complete, wrong)]
         return complete
 
     def _dataset(self, dataset: Dataset) -> Dataset:
@@ -194,17 +194,21 @@ class _Checker:
             # `optimizer: adam` has no key `name` of its own.
             self._refuse((*path, "name"), str(error))
             return component
-        return self._parameters(definition, component, path, {})
+        # `Adam` and `adam` are one optimizer, and metrics are called by their canonical name.
+        named = component.model_copy(update={"name": definition.name})
+        return self._parameters(definition, named, path, {})
 
     def _parameters(
         self, definition: Definition, component: Any, path: KeyPath, given: dict[str, Any]
     ) -> Any:
         """The component with its parameters checked and complete; those in `given` are left out again."""
         fixed = type(component).model_fields
+        known = [*fixed, *(key for key in definition.parameters.model_fields if key not in given)]
+        for key in given.keys() & component.parameters.keys():
+            self.mistakes.append(messages.unknown_key(self.document, (*path, key), known))
         try:
             checked = definition.parameters.model_validate({**component.parameters, **given})
         except ValidationError as error:
-            known = [*fixed, *(key for key in definition.parameters.model_fields if key not in given)]
             self.mistakes += messages.mistakes(error, self.document, path, lambda _: known)
             return component
         parameters = {
@@ -218,15 +222,24 @@ class _Checker:
         self.mistakes.append(self.document.mistake(path, message))
 
 
-def _without(values: dict[str, Any], paths: Sequence[KeyPath]) -> dict[str, Any]:
-    """A copy of nested values without these paths; list items last to first, so that indices hold."""
+def _without(values: dict[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
+    """A copy of a config's values that its schema takes: what lies at these paths is left to the defaults.
+
+    What must be there gets a stand-in instead, and so do list items, so that the indices of the others hold.
+    """
     sound = deepcopy(values)
-    for path in sorted(set(paths), key=lambda path: [str(part).zfill(9) for part in path], reverse=True):
+    for path in paths:
         parent: Any = sound
         for part in path[:-1]:
             parent = parent[part]
-        if path and (path[-1] in parent if isinstance(parent, dict) else path[-1] < len(parent)):
-            del parent[path[-1]]
+        if path == ("name",):
+            parent["name"] = "absent"
+        elif path[-1] == "name":
+            parent["name"] = _ABSENT
+        elif isinstance(path[-1], int) or path in (("dataset",), ("model",)):
+            parent[path[-1]] = {"name": _ABSENT}
+        else:
+            parent.pop(path[-1], None)
     return sound
 
 

@@ -52,10 +52,10 @@ def group() -> None:
     """Train, evaluate and use Keras models from one YAML file.
 
     \b
-    bigmodel init digits_cnn > my.yaml    a config to start from
-    bigmodel train my.yaml                train it
-    bigmodel evaluate                     test metrics and pictures
-    bigmodel predict photo.png            use it
+    bigmodel init digits_cnn -o my.yaml    a config to start from
+    bigmodel train my.yaml                 train it
+    bigmodel evaluate                      test metrics and pictures
+    bigmodel predict photo.png             use it
     """
 
 
@@ -63,8 +63,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command line and exit: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted."""
     try:
         group.main(arguments, prog_name="bigmodel", standalone_mode=False)
-    except click.exceptions.Exit as exit_request:
-        sys.exit(exit_request.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from bigmodel_cli.rundir import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def print_json(document: Any) -> None:
-    """The one JSON document that `--json` promises on standard output; NaN and infinity become null."""
-    click.echo(json.dumps(_finite(document), indent=2, ensure_ascii=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+    """The one JSON document that `--json` promises on standard output."""
+    click.echo(json_text(document))
 
 
 def console(stderr: bool = False) -> Console:
@@ -45,13 +36,22 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
         right: indices of the columns to align on the right.
     """
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, name in enumerate(columns):
         drawn.add_column(name, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(text.replace("[", "\\[") for text in row))
-    console().print(drawn)
+        drawn.add_row(*map(Text, row))
+    screen = console()
+    if not screen.is_terminal:
+        # A line a row, for grep; none ends in blanks.
+        screen.width = screen.measure(drawn).maximum
+        with screen.capture() as captured:
+            screen.print(drawn)
+        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    else:
+        screen.print(drawn)
 
 
 def count(number: float) -> str:

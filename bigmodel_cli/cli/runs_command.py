@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bigmodel_cli.cli import options
+from bigmodel_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from bigmodel_cli.rundir import Run
 
 
 @click.command("runs")
@@ -21,9 +25,11 @@ def command(folder: Path | None, limit: int, as_json: bool) -> None:
     from bigmodel_cli import rundir
     from bigmodel_cli.cli import console
 
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder")
     root = folder or rundir.RUNS
     found = list(islice(rundir.all_runs(root), limit))
-    documents: list[dict[str, Any]] = [{"run": str(run), **run.read_summary()} for run in found]
+    documents = [{"run": str(run), **_summary(run)} for run in found]
     if as_json:
         console.print_json(documents)
         return
@@ -33,6 +39,14 @@ def command(folder: Path | None, limit: int, as_json: bool) -> None:
     rows = [_row(document) for document in documents]
     columns = ("run", "status", "dataset", "model", "epochs", "best", "validation", "time")
     console.table(columns, rows, right=(4, 5, 7))
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    try:
+        return run.read_summary()
+    except UsageError:
+        # One broken run must not hide the others.
+        return {"status": "damaged"}
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
@@ -49,7 +63,7 @@ def _row(document: dict[str, Any]) -> tuple[str, ...]:
         document["status"],
         str(document.get("dataset", "")),
         str(document.get("model", "")),
-        f"{document['epochs']}/{planned}" if planned else "",
+        f"{document.get('epochs', 0)}/{planned}" if planned else "",
         str(document.get("best_epoch") or ""),
         ", ".join(validation),
         console.duration(document["seconds"]) if "seconds" in document else "",

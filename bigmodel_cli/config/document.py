@@ -23,7 +23,7 @@ MAX_VALUES = 20_000
 # PyYAML reads about 100 kB a second.
 MAX_BYTES = 200_000
 MAX_DEPTH = 50
-MAX_DIGITS = 1_000
+MAX_DIGITS = 100
 
 
 _YAML_TAG = "tag:yaml.org,2002:"

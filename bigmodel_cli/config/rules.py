@@ -66,6 +66,13 @@ def _optimizer(config: Config) -> Iterator[tuple[KeyPath, str]]:
             )
 
 
+def _metrics(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    names = [] if config.metrics == "auto" else [item.name for item in config.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("metrics", index, "name"), f"`{name}` is there already; results hold one metric of a name"
+
+
 def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
     stopping = config.training.early_stopping
     if stopping is None:
@@ -82,5 +89,6 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
 _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
     (_devices, frozenset({"training", "optimizer"})),
     (_optimizer, frozenset({"optimizer"})),
+    (_metrics, frozenset({"metrics"})),
     (_monitor, frozenset({"training", "metrics"})),
 )

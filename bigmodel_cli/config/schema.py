@@ -7,6 +7,7 @@ itself; they travel in `Component.parameters`. Field descriptions are what edito
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,9 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
-    name: str = Field(min_length=1, description="a built-in, an installed plug-in, or package.module:function")
+    name: str = Field(
+        min_length=1, max_length=200, description="a built-in, an installed plug-in, or package.module:function"
+    )
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -53,8 +56,12 @@ Named = Annotated[Component, BeforeValidator(_named)]
 
 def _rate(value: Any) -> Any:
     """A number stands as it is; anything else must be a schedule."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
+        raise ValueError(f"must be a number, which stands without quotes, got text `{value}`")
+    if isinstance(value, str | dict | Component):
         return Component.model_validate(_named(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number greater than 0, or a schedule, such as {name: cosine}")
     if not 0 < value < math.inf:
         raise ValueError(f"must be a finite number greater than 0, got {value}")
     return float(value)
@@ -107,7 +114,7 @@ class Dataset(Component):
 class Optimizer(Component):
     """How the weights are updated."""
 
-    name: str = Field("adam", min_length=1, description="any Keras optimizer")
+    name: str = Field("adam", min_length=1, max_length=200, description="any Keras optimizer")
     learning_rate: LearningRate | None = Field(
         None, description="a number or a schedule; by default what Keras gives this optimizer"
     )

@@ -25,6 +25,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bigmodel_cli import devices
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -47,25 +49,12 @@ that reading needs for a moment."""
 def fits_in_memory(splits: Sequence[SplitData]) -> tuple[bool, str]:
     """Whether these splits should be decoded once and kept in memory, and why."""
     needed = sum(split.size * split.source.example_bytes for split in splits)
-    available = available_memory()
+    available = devices.available_memory()
     fits = needed <= MEMORY_SHARE * available
     return fits, (
         f"{_gigabytes(needed)} decoded, {'within' if fits else 'more than'} {MEMORY_SHARE:.0%} of the "
         f"{_gigabytes(available)} of memory available"
     )
-
-
-def available_memory() -> int:
-    """Bytes that can be taken without swapping."""
-    from pathlib import Path
-
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    import os
-
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _gigabytes(count: int) -> str:

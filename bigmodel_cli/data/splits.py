@@ -7,99 +7,17 @@ A config either names its splits in the slicing syntax of TensorFlow Datasets
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
+from bigmodel_cli.config.slicing import parse_instruction
 from bigmodel_cli.contracts import DataSpec, Piece, Source, SplitName
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
-
-_SLICE = re.compile(
-    r"(?P<base>[\w-]+)"
-    r"(\[\s*(?P<start>[^:\[\]]*?)\s*:\s*(?P<stop>[^:\[\]]*?)\s*\])?"
-)
-_BOUND = re.compile(r"(?P<value>-?\d[\d_]*(\.\d+)?)(?P<percent>%?)")
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One end of a slice: a number of examples or a percentage, negative from the end."""
-
-    value: float
-    percent: bool
-
-    def absolute(self, size: int) -> int:
-        """The number of examples before this bound, in a base split of `size` examples.
-
-        Percentages are rounded to the closest example, as TFDS does, so that `[:80%]` and `[80%:]`
-        meet without gap or overlap.
-
-        Raises:
-            ValueError: outside the base split.
-        """
-        offset = round(self.value * size / 100) if self.percent else int(self.value)
-        if abs(offset) > size:
-            raise ValueError(
-                f"{self.value:g}{'%' if self.percent else ''} is outside of its {size:,} examples"
-            )
-        return offset + size if offset < 0 else offset
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A slice of a base split; None is an open end."""
-
-    base: str
-    start: Bound | None = None
-    stop: Bound | None = None
-
-    def piece(self, size: int) -> Piece:
-        """The slice of a base split of `size` examples.
-
-        Raises:
-            ValueError: a bound outside the base split.
-        """
-        start = 0 if self.start is None else self.start.absolute(size)
-        stop = size if self.stop is None else self.stop.absolute(size)
-        return Piece(self.base, start, max(start, stop))
-
-
-def parse_instruction(text: str) -> tuple[Slice, ...]:
-    """Read the TFDS slicing syntax: `train`, `train[:80%]`, `train[100:-50]`, `test+train[:10%]`.
-
-    Raises:
-        ValueError: not that syntax.
-    """
-    return tuple(_parse_slice(term.strip(), text) for term in text.split("+"))
-
-
-def _parse_slice(term: str, text: str) -> Slice:
-    match = _SLICE.fullmatch(term)
-    if match is None:
-        raise ValueError(
-            f"cannot read the split `{text}`; write a split such as `train`, a slice such as "
-            "`train[:80%]` or `train[100:2000]`, or a sum such as `train+test[:10%]`"
-        )
-    return Slice(match["base"], _parse_bound(match["start"], text), _parse_bound(match["stop"], text))
-
-
-def _parse_bound(bound: str | None, text: str) -> Bound | None:
-    if not bound:
-        return None
-    match = _BOUND.fullmatch(bound)
-    if match is None or ("." in bound and not match["percent"]):
-        raise ValueError(
-            f"`{bound}` in the split `{text}` is neither a whole number of examples nor a percentage"
-        )
-    value = float(match["value"])
-    if match["percent"] and abs(value) > 100:
-        raise ValueError(f"`{bound}` in the split `{text}` is beyond 100%")
-    return Bound(value, bool(match["percent"]))
 
 
 @dataclass(frozen=True)

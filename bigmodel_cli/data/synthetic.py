@@ -153,7 +153,7 @@ def random(
     import numpy as np
 
     from bigmodel_cli.data.arrays import ArraySource
-    from bigmodel_cli.data.pipeline import available_memory
+    from bigmodel_cli.devices import available_memory
 
     image = len(shape) == 3
     needed = examples * math.prod(shape) * (1 if image else 4)

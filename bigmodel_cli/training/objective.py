@@ -32,12 +32,13 @@ _CLASSIFICATION_LOSSES = frozenset(
 _REGRESSION_LOSSES = frozenset(
     {
         "cosine_similarity", "huber", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
-        "mean_squared_error", "mean_squared_logarithmic_error", "poisson",
+        "mean_squared_error", "mean_squared_logarithmic_error",
     }
 )  # fmt: skip
 _REGRESSION_METRICS = _REGRESSION_LOSSES - {"huber", "log_cosh"} | {
     "log_cosh_error", "pearson_correlation", "concordance_correlation", "r2_score", "root_mean_squared_error",
 }  # fmt: skip
+_ON_INDICES = frozenset({"sparse_categorical_crossentropy", "categorical_generalized_cross_entropy"})
 # A hinge compares margins, which are logits.
 _ON_MARGINS = frozenset({"categorical_hinge", "hinge", "squared_hinge"})
 
@@ -88,7 +89,7 @@ def build_objective(config: Config, data: DataSpec) -> Objective:
     if data.task == "regression":
         loss = kind(**config.loss.parameters)
         return Objective(loss, name, _metrics(config, data), None)
-    one_hot = None if name.startswith("sparse_") else data.outputs
+    one_hot = None if name in _ON_INDICES else data.outputs
     # Ours are logits of a softmax over the classes, which the binary losses would take for one sigmoid a class.
     if _takes_logits(kind) and not name.startswith("binary_"):
         loss = kind(from_logits=True, **config.loss.parameters)
@@ -142,8 +143,13 @@ class OnProbabilities(keras.losses.Loss):
         self.inner = inner
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each example, (batch,), from one-hot targets and logits (batch, classes)."""
-        return self.inner.call(y_true, keras.ops.softmax(y_pred))
+        """Loss of each example, (batch,), from the targets that `inner` takes and logits (batch, classes)."""
+        return self.inner.call(y_true, _probabilities(y_pred))
+
+
+def _probabilities(logits: Any) -> Any:
+    """Softmax; that of Keras hangs the logits on its result, and the binary losses put those through a sigmoid."""
+    return keras.ops.exp(keras.ops.log_softmax(logits))
 
 
 class ClassMetric(keras.metrics.Metric):
@@ -170,7 +176,7 @@ class ClassMetric(keras.metrics.Metric):
             y_true = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), self._one_hot)
         y_pred = keras.ops.cast(y_pred, "float32")
         if self._probabilities:
-            y_pred = keras.ops.softmax(y_pred)
+            y_pred = _probabilities(y_pred)
         return self.inner.update_state(y_true, y_pred, sample_weight)
 
     def result(self) -> Any:

@@ -152,7 +152,7 @@ def test_orders_of_large_sets_are_unrelated():
 
 @pytest.mark.parametrize(("available", "fits"), [(300 * 28 * 10, True), (300 * 28, False)])
 def test_fits_in_memory_states_its_numbers(train, monkeypatch, available, fits):
-    monkeypatch.setattr(pipelines, "available_memory", lambda: available)
+    monkeypatch.setattr(pipelines.devices, "available_memory", lambda: available)
     answer, reason = fits_in_memory([train])
     assert answer is fits
     assert "40%" in reason
@@ -160,7 +160,7 @@ def test_fits_in_memory_states_its_numbers(train, monkeypatch, available, fits):
 
 
 def test_available_memory_is_plausible():
-    assert 2**26 < pipelines.available_memory() < 2**50
+    assert 2**26 < pipelines.devices.available_memory() < 2**50
 
 
 TWO_DEVICES = """

@@ -73,7 +73,7 @@ def test_every_loss_trains_or_says_what_it_is_not_for(text: str, config: Callabl
         assert np.isfinite(history.history["loss"]).all(), name
 
     good, bad = _splits(components.names("losses"), fit)
-    assert len(good) == (10 if text is CLASSES else 8)
+    assert len(good) == (10 if text is CLASSES else 7)
     assert set(good) | set(bad) == set(components.names("losses"))
 
 
