@@ -204,7 +204,8 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
             continue
         if kind.__name__ != class_name or "fn" in inspect.signature(kind).parameters:
             continue
-        docs = _argument_docs(kind.__doc__ or "")
+        # Muon's docstring lacks what all optimizers share.
+        docs = {**_argument_docs(base.__doc__ or ""), **_argument_docs(kind.__doc__ or "")}
         parameters = [
             {
                 "name": name,

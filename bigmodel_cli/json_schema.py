@@ -52,8 +52,9 @@ def _component(kind: Kind, section: type[BaseModel], definitions: dict[str, Any]
     cases = [_case([item], kind, item, fixed, definitions) for item in names]
     if kind == "datasets":
         cases.append(_case(catalogue.tfds_names(), kind, "tfds", fixed, definitions))
+    required = ["name"] if section.model_fields["name"].is_required() else []
     return {
-        "anyOf": [name, {"type": "object", "required": ["name"], "properties": {"name": name}, "allOf": cases}]
+        "anyOf": [name, {"type": "object", "required": required, "properties": {"name": name}, "allOf": cases}]
     }
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_WIDEST = 100_000
+
+
 def print_json(document: Any) -> None:
     """The one JSON document that `--json` promises on standard output."""
     click.echo(json_text(document))
@@ -46,6 +49,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     screen = console()
     if not screen.is_terminal:
         # A line a row, for grep; none ends in blanks.
+        screen.width = _WIDEST
         screen.width = screen.measure(drawn).maximum
         with screen.capture() as captured:
             screen.print(drawn)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
@@ -11,7 +14,6 @@ import click
 from bigmodel_cli.cli import options
 from bigmodel_cli.errors import UsageError
 
-DEFAULT_TEMPLATE = "digits_cnn"
 SCHEMA_FILE = "bigmodel.schema.json"
 
 
@@ -33,24 +35,47 @@ def command(template: str | None, output: Path | None) -> None:
             click.echo(f"  bigmodel init {name:<24}{_first_comment(known[name].read_text('utf-8'))}")
         return
     if template not in known:
-        raise UsageError(f"there is no template `{template}`{suggestion(template, known)}; `bigmodel init` lists them")
-    text = known[template].read_text("utf-8")
+        raise UsageError(f"there is no template `{template}`{suggestion(template, known)} (`bigmodel init` lists them)")
     if output == Path("-"):
-        click.echo(text, nl=False)
+        click.echo(_adapted(known[template].read_text("utf-8"), template, f"{template}.yaml", ""), nl=False)
         return
     path = output or Path(f"{template}.yaml")
-    if path.exists():
-        raise UsageError(f"{path}: is there already; choose another name with --output")
     if not path.parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    files = {path: _adapted(known[template].read_text("utf-8"), template, str(path), SCHEMA_FILE)}
+    for base in _bases(known, template):
+        there = path.with_name(f"{base}.yaml")
+        files[there] = _adapted(known[base].read_text("utf-8"), base, str(there), SCHEMA_FILE)
+    for taken in files:
+        if taken.exists() and (taken == path or taken.read_text("utf-8") != files[taken]):
+            raise UsageError(f"{taken}: is there already; choose another name or folder with --output")
     from bigmodel_cli.json_schema import json_schema
 
     schema = path.with_name(SCHEMA_FILE)
-    schema.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-    path.write_text(text.replace("$schema=../docs/config.schema.json", f"$schema={SCHEMA_FILE}"), encoding="utf-8")
-    click.echo(f"{path}             the config; change it as you like")
-    click.echo(f"{schema}   by which editors complete and check it")
+    texts = {**files, schema: json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"}
+    try:
+        for name, text in texts.items():
+            name.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    said = ["the config; change it as you like", *["what it builds on"] * (len(files) - 1), "for your editor's help"]
+    width = max(len(str(name)) for name in texts)
+    for name, what in zip(texts, said, strict=True):
+        click.echo(f"{name!s:<{width}}  {what}")
     click.echo(f"next   bigmodel train {path}")
+
+
+def _bases(known: Mapping[str, Traversable], template: str) -> list[str]:
+    """The templates that one builds on, nearest first."""
+    match = re.search(r"^extends: (\S+)\.yaml$", known[template].read_text("utf-8"), re.M)
+    return [match[1], *_bases(known, match[1])] if match else []
+
+
+def _adapted(text: str, template: str, path: str, schema: str) -> str:
+    """A template's text as it reads at its new place; without a schema beside it, without its reference."""
+    reference, _, rest = text.partition("\n")
+    reference = f"{reference.partition('$schema=')[0]}$schema={schema}\n" if schema else ""
+    return reference + rest.replace(f"configs/{template}.yaml", path)
 
 
 def _first_comment(text: str) -> str:

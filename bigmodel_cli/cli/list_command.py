@@ -17,17 +17,24 @@ KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("name", required=False)
 @options.as_json
 def command(kind: Any, name: str | None, as_json: bool) -> None:
-    """List what configs can name; with a NAME, all about that one."""
-    from bigmodel_cli import components
+    """List what configs can name; with a NAME, all about that one.
+
+    KIND is models, datasets, optimizers, losses, metrics, schedules or augmentations.
+    """
+    from bigmodel_cli import components, validation
     from bigmodel_cli.cli import console
 
     try:
-        names = components.names(kind) if name is None else [name]
-        found = [components.find(kind, item) for item in names]
+        if name is None:
+            found = [components.find(kind, item) for item in components.names(kind)]
+        elif kind == "datasets":
+            found = [validation.dataset_definition(name)[0]]
+        else:
+            found = [components.find(kind, name)]
     except components.UnknownComponentError as error:
         raise UsageError(str(error)) from None
     if as_json:
@@ -82,6 +89,6 @@ def _type(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    limits = [f"{sign} {schema[key]:,}" for key, sign in bounds.items() if key in schema]
     kind = str(schema.get("type", "any")).replace("integer", "int").replace("string", "text")
     return f"{kind} {' and '.join(limits)}".strip()

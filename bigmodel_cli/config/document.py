@@ -215,7 +215,7 @@ class _Builder:
             raise self.fatal(node, path[:3], f"is nested more than {MAX_DEPTH} levels deep")
         if self.count > MAX_VALUES:
             message = f"has more than {MAX_VALUES:,} values; aliases that multiply (a YAML bomb) are refused"
-            raise self.fatal(node, (), message)
+            raise self.fatal([*self.above, node][:2][-1], path[:1], message)
         self.document.places[path] = self.origin(node)
         tag = node.tag.removeprefix(_YAML_TAG)
         try:

@@ -22,8 +22,8 @@ Evaluation reads in storage order, without shuffling and augmentation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli import devices
 
@@ -121,9 +121,11 @@ class TrainingPipeline:
 
         batches = self._raw_batches(start_step)
         if self._augmentations:
-            batches = batches.map(self._augmented, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            batches = batches.map(
+                _as_written(self._augmented), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
         else:
-            batches = batches.map(lambda _, inputs, targets: (inputs, targets))
+            batches = batches.map(_as_written(lambda _, inputs, targets: (inputs, targets)))
         return _encoded(batches, self._one_hot).prefetch(tf.data.AUTOTUNE)
 
     def _gathered(self, start_step: int) -> tf.data.Dataset:
@@ -146,7 +148,7 @@ class TrainingPipeline:
             return step, tf.gather(inputs, indices), tf.gather(targets, indices)
 
         return tf.data.Dataset.range(start_step, self.steps).map(
-            gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            _as_written(gather), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
     def _streamed(self, start_step: int) -> tf.data.Dataset:
@@ -156,8 +158,8 @@ class TrainingPipeline:
             shuffled = _shuffled(self._examples, self._buffer, self._key(self.epoch))
             return shuffled.batch(self._batch_size).enumerate().skip(start_step)
 
-        batches = tf.data.Dataset.range(1).flat_map(epoch_batches)
-        return batches.map(lambda step, example: (step, *example)).apply(
+        batches = tf.data.Dataset.range(1).flat_map(_as_written(epoch_batches))
+        return batches.map(_as_written(lambda step, example: (step, *example))).apply(
             tf.data.experimental.assert_cardinality(self.steps - start_step)
         )
 
@@ -223,7 +225,7 @@ def evaluation_batches(
             return inputs[start:stop], targets[start:stop]
 
         batches = tf.data.Dataset.range(math.ceil(size / batch_size)).map(
-            cut, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            _as_written(cut), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
     else:
         batches = split.examples().batch(batch_size)
@@ -245,4 +247,12 @@ def _encoded(batches: tf.data.Dataset, one_hot: int | None) -> tf.data.Dataset:
 
     if one_hot is None:
         return batches
-    return batches.map(lambda inputs, targets: (inputs, tf.one_hot(targets, one_hot)))
+    return batches.map(_as_written(lambda inputs, targets: (inputs, tf.one_hot(targets, one_hot))))
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without AutoGraph, which rewrites Python control flow: there is none here that depends on
+    tensors, and looking for it takes a second or two at every start."""
+    import tensorflow as tf
+
+    return tf.autograph.experimental.do_not_convert(function)

@@ -297,6 +297,8 @@ class TfdsSource:
         files = self._builder.info.splits[instruction].file_instructions
         parse = {key: spec for field in fields for key, spec in field.parse.items()}
 
+        # AutoGraph looks for control flow to rewrite, for half a second; there is none.
+        @tf.autograph.experimental.do_not_convert
         def read(records: tf.Tensor) -> tuple[tf.Tensor, ...]:
             parsed = tf.io.parse_example(records, parse)
             return tuple(field.read(parsed) for field in fields)
@@ -305,11 +307,12 @@ class TfdsSource:
         # would depend on n.
         names = tf.constant([file.filename for file in files], tf.string)
         ranges = tf.constant([(file.skip, file.take) for file in files], tf.int64, (len(files), 2))
-        records = tf.data.Dataset.from_tensor_slices((names, ranges[:, 0], ranges[:, 1])).flat_map(
-            lambda name, skip, take: (
-                tf.data.TFRecordDataset(name, buffer_size=8 * 2**20).skip(skip).take(take)
-            )
-        )
+
+        @tf.autograph.experimental.do_not_convert
+        def read_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.TFRecordDataset(name, buffer_size=8 * 2**20).skip(skip).take(take)
+
+        records = tf.data.Dataset.from_tensor_slices((names, ranges[:, 0], ranges[:, 1])).flat_map(read_file)
         size = max(1, min(512, BATCH_BYTES // self.example_bytes))
         return records.batch(size).map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

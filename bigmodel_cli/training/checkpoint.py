@@ -100,7 +100,8 @@ def load(run: Run, model: keras.Model) -> tuple[Position, list[str]]:
     warnings: list[str] = []
     for path in _newest_first(run):
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # numpy leaves a damaged file open when it is given a path.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             position = Position(**json.loads(arrays.pop("position").tobytes()))
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError) as error:

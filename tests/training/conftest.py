@@ -73,6 +73,32 @@ def train(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Run]:
 
 
 @pytest.fixture
+def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float], Any]]:
+    """`losses_of(text, "optimizer=lion")`: two epochs of 32 examples without a run: losses, and the model."""
+
+    def fit(text: str, *overrides: str) -> tuple[list[float], Any]:
+        import numpy as np
+
+        from bigmodel_cli import build
+        from bigmodel_cli.training.objective import build_objective
+        from bigmodel_cli.training.optimizer import build_optimizer
+
+        complete = config(text, *overrides)
+        data = build.load_data(complete)
+        model = build.build_model(complete, data.spec)
+        objective = build_objective(complete, data.spec)
+        # Tracing a graph would take most of the time.
+        model.compile(build_optimizer(complete, 2), objective.loss, run_eagerly=True)
+        inputs, targets = (array[:32] for array in data.splits["train"].arrays())
+        if objective.one_hot:
+            targets = np.eye(objective.one_hot, dtype="float32")[targets]
+        history = model.fit(inputs, targets, batch_size=16, epochs=2, verbose=0, shuffle=False)
+        return history.history["loss"], model
+
+    return fit
+
+
+@pytest.fixture
 def resume() -> Callable[..., Run]:
     """`resume(run, "training.epochs=6")`: the same run, gone on with."""
 

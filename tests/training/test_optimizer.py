@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import pytest
 
 from bigmodel_cli import components
@@ -21,33 +21,23 @@ SCHEDULES = {
 }
 
 
-def _fit(config: Config) -> tuple[list[float], float]:
-    """Losses of the epochs, and the learning rate at the end."""
-    from bigmodel_cli.training import trainer
-    from bigmodel_cli.training.optimizer import current_learning_rate
-
-    plan = trainer.prepare(config)
-    before = [weight.copy() for weight in plan.model.get_weights()]
-    history = plan.model.fit(plan.pipeline.batches(), epochs=config.training.epochs, verbose=0, shuffle=False).history
-    assert any((now != then).any() for now, then in zip(plan.model.get_weights(), before, strict=True))
-    return history["loss"], current_learning_rate(plan.model.optimizer)
-
-
 @pytest.mark.parametrize("name", components.names("optimizers"))
-def test_every_optimizer_trains(name: str, config: Callable[..., Config]) -> None:
+def test_every_optimizer_trains(name: str, losses_of: Callable[..., tuple[list[float], Any]]) -> None:
     # FTRL starts from weights of 0, where the hidden layers of a network have no gradient.
     model = "logistic_regression" if name == "ftrl" else "{name: mlp, hidden: [8]}"
-    losses, _ = _fit(config(TEXT, f"optimizer={name}", f"model={model}", "training.epochs=2"))
-    assert np.isfinite(losses).all()
+    losses, _ = losses_of(TEXT, f"optimizer={name}", f"model={model}")
     assert losses[1] < losses[0]
 
 
 @pytest.mark.parametrize("name", components.names("schedules"))
-def test_every_schedule_trains(name: str, config: Callable[..., Config]) -> None:
-    """All of these begin at 0.01 and fall (and `cosine` starts with its warm-up)."""
-    losses, rate = _fit(config(TEXT, "optimizer=sgd", f"optimizer.learning_rate={{name: {name}, {SCHEDULES[name]}}}"))
-    assert np.isfinite(losses).all()
-    assert 0 <= rate < 0.01
+def test_every_schedule_trains(name: str, losses_of: Callable[..., tuple[list[float], Any]]) -> None:
+    """All of these begin at 0.01 and fall, `cosine` after its warm-up."""
+    from bigmodel_cli.training.optimizer import current_learning_rate
+
+    rate = f"optimizer.learning_rate={{name: {name}, {SCHEDULES[name]}}}"
+    losses, model = losses_of(TEXT, "optimizer=sgd", rate)
+    assert losses[1] < losses[0]
+    assert 0 <= current_learning_rate(model.optimizer) < 0.01
 
 
 def test_cosine_ends_with_training(config: Callable[..., Config]) -> None:
