@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +19,7 @@ from bigmodel_cli.data import splits as splitting
 from bigmodel_cli.data.pipeline import fits_in_memory
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.devices import Choice
-from bigmodel_cli.errors import ModelError, UsageError
+from bigmodel_cli.errors import DataError, ModelError, UsageError
 from bigmodel_cli.rundir import Run
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -109,10 +110,19 @@ def build_model(
     finally:
         keras.config.set_dtype_policy(before)
     if not isinstance(model, keras.Model):
-        raise ModelError(f"model.name: `{config.model.name}` gave a {type(model).__name__}, not a keras.Model")
-    if model.output_shape != (None, data.outputs):
         raise ModelError(
-            f"model.name: `{config.model.name}` gives outputs of shape {model.output_shape}, but {data.name} needs "
+            f"model.name: `{config.model.name}` gave a {type(model).__name__}, not a keras.Model"
+        )
+    try:
+        (output,) = (tensor.shape for tensor in model.outputs)
+    except (AttributeError, TypeError, ValueError):
+        raise ModelError(
+            f"model.name: `{config.model.name}` gave a {type(model).__name__} without known inputs and outputs; "
+            "return keras.Model(inputs, outputs)"
+        ) from None
+    if output != (None, data.outputs):
+        raise ModelError(
+            f"model.name: `{config.model.name}` gives outputs of shape {output}, but {data.name} needs "
             f"(None, {data.outputs})"
         )
     return model
@@ -123,10 +133,10 @@ def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
 
     It shares its weights with the model it is made of.
     """
-    outputs = model.output
+    (inputs,), (outputs,) = model.inputs, model.outputs
     if data.task == "classification":
         outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(outputs)
-    return keras.Model(model.input, outputs, name=model.name)
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 @dataclass(frozen=True)
@@ -169,16 +179,71 @@ def restore(run: Run) -> Restored:
     try:
         with zipfile.ZipFile(run.model) as archive:
             broken = archive.testzip()
-        if broken is not None:
-            raise zipfile.BadZipFile(f"{broken} fails its checksum")
-        model.load_weights(run.model)
+            if broken is not None:
+                raise zipfile.BadZipFile(f"{broken} fails its checksum")
+            _check_count(archive, model)
+        with warnings.catch_warnings(action="error"):
+            model.load_weights(run.model)
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise UsageError(f"{run.model}: is cut short or damaged ({error}); train again") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, UserWarning) as error:
         raise UsageError(
             f"{run.model}: holds other weights than {run.config} describes ({_first_line(error)})"
         ) from None
     return Restored(run, config, spec, model)
+
+
+def _check_count(archive: zipfile.ZipFile, model: keras.Model) -> None:
+    """Keras leaves weights that have no place in the model unread, and says nothing.
+
+    Raises:
+        ValueError: there are more or fewer than the model has.
+    """
+    import h5py  # type: ignore[import-untyped]
+
+    stored = 0
+
+    def count(name: str, item: Any) -> None:
+        nonlocal stored
+        stored += isinstance(item, h5py.Dataset)
+
+    with archive.open("model.weights.h5") as file, h5py.File(file) as weights:
+        weights.visititems(count)
+    expected = len({id(weight) for weight in model.weights})
+    if stored != expected:
+        raise ValueError(f"{stored} of them instead of {expected}")
+
+
+def restored_data(restored: Restored) -> Data:
+    """The data that a run was trained on.
+
+    Raises:
+        DataError: it is not there, or has changed: with other sizes the splits hold other examples, and
+            training examples would be among those held out.
+    """
+    data = load_data(restored.config)
+    then, now = restored.spec, data.spec
+    if (
+        dict(then.sizes) != dict(now.sizes)
+        or then.input.shape != now.input.shape
+        or then.target != now.target
+    ):
+        raise DataError(
+            f"dataset {now.name}: is not what {restored.run} was trained on (then {_sizes(then.sizes)}, now "
+            f"{_sizes(now.sizes)}{_other(then, now)}); bring the data back, or train again"
+        )
+    return data
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+
+
+def _other(then: DataSpec, now: DataSpec) -> str:
+    """What differs where the sizes do not tell."""
+    if dict(then.sizes) != dict(now.sizes):
+        return ""
+    return ", of another shape" if then.input.shape != now.input.shape else ", with other targets"
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,8 @@ _NOT_FOR_CONFIGS = {
 _SET_BY_US = {
     "self", "name", "dtype", "kwargs", "args", "from_logits", "reduction", "loss_scale_factor",
     "use_ema", "ema_momentum", "ema_overwrite_frequency", "num_classes", "num_labels", "label_weights",
-    "multi_label", "num_regressors", "sparse_y_true", "sparse_y_pred", "ignore_class", "axis", "learning_rate",
+    "multi_label", "num_regressors", "sparse_y_true", "sparse_y_pred", "ignore_class", "axis",
+    "learning_rate",
 }  # fmt: skip
 
 _Number = Annotated[float, Field(ge=0)]
@@ -198,6 +199,7 @@ def _summary(docstring: str) -> str:
 
 
 def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[str, Any]]]:
+    known: dict[str, str] = {}
     for class_name in sorted(dir(module)):
         kind = getattr(module, class_name)
         if not (inspect.isclass(kind) and issubclass(kind, base)) or class_name in _NOT_FOR_CONFIGS[section]:
@@ -205,7 +207,7 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
         if kind.__name__ != class_name or "fn" in inspect.signature(kind).parameters:
             continue
         # Muon's docstring lacks what all optimizers share.
-        docs = {**_argument_docs(base.__doc__ or ""), **_argument_docs(kind.__doc__ or "")}
+        docs = known = {**known, **_argument_docs(kind.__doc__ or "")}
         parameters = [
             {
                 "name": name,

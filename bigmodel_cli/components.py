@@ -101,14 +101,19 @@ def _from_builder(kind: Kind, name: str, builder: Callable[..., Any]) -> Definit
     except (TypeError, ValueError):
         wanted = ", ".join([*given, "*", "parameter=3"])
         raise UnknownComponentError(
-            f"`{name}` cannot build a {_singular(kind)}; it must look like `def {name.split(':')[-1]}({wanted})`"
+            f"`{name}` cannot build a {_singular(kind)}; it must look like `def "
+            f"{name.split(':')[-1]}({wanted})`"
         ) from None
-    own = {item.name: item.annotation for item in signature.parameters.values() if item.kind is item.KEYWORD_ONLY}
+    own = {
+        item.name: item.annotation for item in signature.parameters.values() if item.kind is item.KEYWORD_ONLY
+    }
     # The other annotations may name types that are only imported for type checking.
     annotated = {key: value for key, value in own.items() if value is not inspect.Parameter.empty}
     try:
         hints = typing.get_type_hints(
-            SimpleNamespace(__annotations__=annotated), getattr(builder, "__globals__", {}), include_extras=True
+            SimpleNamespace(__annotations__=annotated),
+            getattr(builder, "__globals__", {}),
+            include_extras=True,
         )
     except Exception as error:
         raise UnknownComponentError(f"`{name}`: an annotation cannot be resolved: {error}") from error

@@ -46,7 +46,7 @@ class Devices:
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where models must be built."""
-        return self.strategy.scope()  # type: ignore[no-any-return]
+        return self.strategy.scope()
 
 
 def cpu_cores() -> int:
@@ -77,7 +77,9 @@ def choose(setting: Literal["auto", "cpu", "gpu", "tpu"] | int) -> Devices:
         )
     count = setting if isinstance(setting, int) else len(gpus)
     if count > len(gpus):
-        raise UsageError(f"training.devices: {count} were asked for, but TensorFlow sees {len(gpus)}; use `auto`")
+        raise UsageError(
+            f"training.devices: {count} were asked for, but TensorFlow sees {len(gpus)}; use `auto`"
+        )
     return _gpu(gpus[:count], "asked for" if setting != "auto" else "found")
 
 
@@ -123,7 +125,9 @@ def _tpu() -> Devices:
     import tensorflow as tf
 
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(os.environ.get("TPU_NAME", "local"))
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
+            os.environ.get("TPU_NAME", "local")
+        )
         strategy = tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         raise UsageError(

@@ -35,9 +35,13 @@ def examine() -> dict[str, Any]:
         "auto": {
             "devices": f"{chosen.description} ({chosen.reason})",
             "precision": (
-                f"bfloat16 for convolutions and attention ({fast}), else float32" if fast else "float32 (no fast bfloat16)"
+                f"bfloat16 for convolutions and attention ({fast}), else float32"
+                if fast
+                else "float32 (no fast bfloat16)"
             ),
-            "steps_per_execution": "1 (several devices)" if chosen.count > 1 else "32, or the steps of an epoch",
+            "steps_per_execution": "1 (several devices)"
+            if chosen.count > 1
+            else "32, or the steps of an epoch",
         },
         "data": _data(),
         "runs": {"folder": str(RUNS.resolve()), "count": sum(1 for _ in all_runs())},
@@ -47,5 +51,11 @@ def examine() -> dict[str, Any]:
 def _data() -> dict[str, Any]:
     """Where TensorFlow Datasets looks, and what is prepared there."""
     folder = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-    prepared = sorted({path.parent.parent.name for path in folder.glob("*/**/dataset_info.json")})
-    return {"folder": str(folder), "from": "TFDS_DATA_DIR" if "TFDS_DATA_DIR" in os.environ else "default", "prepared": prepared}
+    prepared = sorted(
+        {str(path.parent.parent.relative_to(folder)) for path in folder.glob("*/**/dataset_info.json")}
+    )
+    return {
+        "folder": str(folder),
+        "from": "TFDS_DATA_DIR" if "TFDS_DATA_DIR" in os.environ else "default",
+        "prepared": prepared,
+    }

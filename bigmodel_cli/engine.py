@@ -34,7 +34,9 @@ def start() -> ModuleType:
 
             tf.config.list_physical_devices()
     except ImportError as error:
-        raise UsageError(f"TensorFlow does not load: {error}; reinstall with `pip install bigmodel-cli`") from error
+        raise UsageError(
+            f"TensorFlow does not load: {error}; reinstall with `pip install bigmodel-cli`"
+        ) from error
     return tf  # type: ignore[no-any-return]
 
 

@@ -66,7 +66,9 @@ class Mistake:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         text = f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
         # One line a mistake, and no escape sequence out of a config reaches the terminal.
-        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        return "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
 
 
 class ConfigError(UsageError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from bigmodel_cli import build, plots, rundir
 from bigmodel_cli.build import Data, Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import evaluation_batches
-from bigmodel_cli.errors import DataError
 from bigmodel_cli.metrics import (
     ClassificationReport,
-
     RegressionReport,
     classification_metrics,
     regression_metrics,
@@ -88,10 +85,11 @@ def evaluate(run: Run, split: SplitName = "test") -> Evaluation:
         UsageError: the run cannot be restored, or its dataset is no longer what it was trained on.
     """
     restored = build.restore(run)
-    data = build.load_data(restored.config)
-    _check_unchanged(restored, data)
+    data = build.restored_data(restored)
     examples = data.splits[split]
-    outputs = restored.predict(evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value))
+    outputs = restored.predict(
+        evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
+    )
     targets = examples.targets()
     report = _report(restored, targets, outputs)
     folder = run.evaluation(split)
@@ -104,20 +102,6 @@ def evaluate(run: Run, split: SplitName = "test") -> Evaluation:
     evaluation = Evaluation(run, split, folder, report, least_squares, tuple(pictures))
     rundir.write_json(folder / "metrics.json", evaluation.to_json())
     return evaluation
-
-
-def _check_unchanged(restored: Restored, data: Data) -> None:
-    """The split must be the one of training: other sizes mean other examples, some of them trained on."""
-    then, now = restored.spec, data.spec
-    if dict(then.sizes) != dict(now.sizes) or then.input.shape != now.input.shape or then.target != now.target:
-        raise DataError(
-            f"dataset {now.name}: is not what {restored.run} was trained on (then {_sizes(then.sizes)}, now "
-            f"{_sizes(now.sizes)}); bring the data back, or train again"
-        )
-
-
-def _sizes(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{size:,} {name}" for name, size in sizes.items())
 
 
 def _report(
@@ -170,11 +154,15 @@ def _pictures(
     names = spec.target.names
     if isinstance(report, RegressionReport):
         found = [
-            plots.predicted_against_true(targets, outputs, names, folder / "predicted_against_true.png", title=title),
+            plots.predicted_against_true(
+                targets, outputs, names, folder / "predicted_against_true.png", title=title
+            ),
             plots.residuals(targets, outputs, names, folder / "residuals.png", title=title),
         ]
         if spec.input.shape == (1,) and spec.outputs == 1:
-            found.append(_fitted_line(restored, data, split, least_squares, folder / "fitted_line.png", title))
+            found.append(
+                _fitted_line(restored, data, split, least_squares, folder / "fitted_line.png", title)
+            )
         return found
     found = [plots.confusion_matrix(report.confusion, names, folder / "confusion_matrix.png", title=title)]
     if spec.input.kind == "image":
@@ -200,7 +188,12 @@ def first_inputs(data: Data, split: SplitName, count: int = PICTURED) -> np.ndar
 
 
 def _fitted_line(
-    restored: Restored, data: Data, split: SplitName, least_squares: LeastSquares | None, path: Path, title: str
+    restored: Restored,
+    data: Data,
+    split: SplitName,
+    least_squares: LeastSquares | None,
+    path: Path,
+    title: str,
 ) -> Path:
     inputs, targets = data.splits[split].arrays()
     line = np.linspace(inputs.min(), inputs.max(), 200, dtype=np.float32)
@@ -216,6 +209,8 @@ def _fitted_line(
         path,
         title=title,
         extra=extra,
+        x_name=(restored.spec.input.names or ("x",))[0],
+        y_name=restored.spec.target.names[0],
     )
 
 
@@ -233,5 +228,3 @@ def _write_predictions(path: Path, restored: Restored, targets: np.ndarray, outp
         for index, name in enumerate(spec.target.names):
             columns |= {f"target_{name}": targets[:, index], f"prediction_{name}": outputs[:, index]}
     rundir.write_atomically(path, lambda temporary: parquet.write_table(pa.table(columns), temporary))
-
-

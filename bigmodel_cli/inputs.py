@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ def _path(path: Path, spec: InputSpec) -> Iterator[Row]:
         yield from (_image(file, str(file.relative_to(path)), spec) for file in files)
     elif not path.exists():
         raise DataError(
-            f"{path}: there is no such file or folder, and it is no number; inputs are images, folders of images, "
-            ".npy, .npz, .csv, numbers, or - for standard input"
+            f"{path}: there is no such file or folder, and it is no number; inputs are images, folders of "
+            "images, .npy, .npz, .csv, numbers, or - for standard input"
         )
     elif suffix in (".npy", ".npz"):
         yield from _array(path, spec)
@@ -86,7 +87,9 @@ def _path(path: Path, spec: InputSpec) -> Iterator[Row]:
 
 def _require_images(path: Path, spec: InputSpec) -> None:
     if spec.kind != "image":
-        raise DataError(f"{path}: is an image, but this model takes {_wanted(spec)}; give a .csv or .npy of them")
+        raise DataError(
+            f"{path}: is an image, but this model takes {_wanted(spec)}; give a .csv or .npy of them"
+        )
 
 
 def _wanted(spec: InputSpec) -> str:
@@ -115,23 +118,33 @@ def _image(path: Path, name: str, spec: InputSpec) -> Row:
 
 def _array(path: Path, spec: InputSpec) -> Iterator[Row]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        # numpy leaves a damaged file open when it is given a path.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            array = _member(path, loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an array: {error}") from None
-    if isinstance(loaded, np.lib.npyio.NpzFile):
-        name = next((key for key in ("inputs", "x", "images") if key in loaded.files), None)
-        if name is None and len(loaded.files) != 1:
-            raise DataError(
-                f"{path}: holds the arrays {', '.join(loaded.files) or 'none'}; name the one to use `inputs` or `x`"
-            )
-        loaded = loaded[name or loaded.files[0]]
-    yield from _array_rows(path, loaded, spec)
+    yield from _array_rows(path, array, spec)
+
+
+def _member(path: Path, archive: np.lib.npyio.NpzFile) -> np.ndarray:
+    name = next((key for key in ("inputs", "x", "images") if key in archive.files), None)
+    if name is None and len(archive.files) != 1:
+        raise DataError(
+            f"{path}: holds the arrays {', '.join(archive.files) or 'none'}; "
+            "name the one to use `inputs` or `x`"
+        )
+    return np.asarray(archive[name or archive.files[0]])
 
 
 def _array_rows(path: Path, array: np.ndarray, spec: InputSpec) -> Iterator[Row]:
     shape = spec.shape
     without = shape[:-1]
-    if shape[-1] == 1 and array.shape[array.ndim - len(without) :] == without and array.shape[-len(shape) :] != shape:
+    if (
+        shape[-1] == 1
+        and array.shape[array.ndim - len(without) :] == without
+        and array.shape[-len(shape) :] != shape
+    ):
         # Grey images and single features are often stored without their last axis.
         array = array[..., np.newaxis]
     if array.shape == shape:
@@ -141,9 +154,13 @@ def _array_rows(path: Path, array: np.ndarray, spec: InputSpec) -> Iterator[Row]
             f"{path}: has shape {array.shape}, but this model takes (n, {', '.join(map(str, shape))})"
         )
     if spec.dtype == "uint8" and array.dtype != np.uint8:
-        integers = np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= 0 and array.max() <= 255
+        integers = (
+            np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= 0 and array.max() <= 255
+        )
         if not integers:
-            raise DataError(f"{path}: has dtype {array.dtype}; images must be whole numbers from 0 to 255 (uint8)")
+            raise DataError(
+                f"{path}: has dtype {array.dtype}; images must be whole numbers from 0 to 255 (uint8)"
+            )
     if not np.issubdtype(array.dtype, np.number):
         raise DataError(f"{path}: has dtype {array.dtype}, not numbers")
     for index, value in enumerate(array):
@@ -182,11 +199,16 @@ def _table(file: TextIO, name: str, spec: InputSpec) -> Iterator[Row]:
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not UTF-8 text (byte {error.start})") from None
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    lines = [(number, line) for number, line in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1) if line]
+    lines = [
+        (number, line)
+        for number, line in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1)
+        if line
+    ]
     if not lines:
         raise DataError(f"{name}: is empty")
     first = [cell.strip() for cell in lines[0][1]]
-    has_header = _numbers(",".join(first)) is None
+    # A first line of numbers with a bad cell among them is no header.
+    has_header = not any(_numbers(cell) for cell in first) or bool(set(first) & set(spec.names))
     columns = _columns(name, first, spec) if has_header else list(range(math.prod(spec.shape)))
     for number, line in lines[1:] if has_header else lines:
         yield _table_row(f"{name}:{number}", line, columns, None if has_header else len(columns), spec)
@@ -203,7 +225,9 @@ def _columns(name: str, header: Sequence[str], spec: InputSpec) -> list[int]:
     return [positions[feature] for feature in spec.names]
 
 
-def _table_row(place: str, line: Sequence[str], columns: Sequence[int], width: int | None, spec: InputSpec) -> Row:
+def _table_row(
+    place: str, line: Sequence[str], columns: Sequence[int], width: int | None, spec: InputSpec
+) -> Row:
     if width is not None and len(line) != width:
         return Row(place, None, f"{place}: has {len(line)} cells, but this model takes {_wanted(spec)}")
     values: list[Any] = []

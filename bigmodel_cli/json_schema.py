@@ -11,11 +11,16 @@ from bigmodel_cli import catalogue, components
 from bigmodel_cli.components import Kind
 from bigmodel_cli.config.schema import Component, Config, Dataset, Optimizer
 
-_COMPONENTS: tuple[tuple[str, Kind, type[BaseModel]], ...] = (
+_SECTIONS: tuple[tuple[str, Kind, type[BaseModel]], ...] = (
     ("model", "models", Component),
     ("dataset", "datasets", Dataset),
     ("optimizer", "optimizers", Optimizer),
     ("loss", "losses", Component),
+)
+_INNER: tuple[tuple[str, Kind], ...] = (
+    ("augmentation", "augmentations"),
+    ("schedule", "schedules"),
+    ("metric", "metrics"),
 )
 
 
@@ -23,16 +28,25 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a whole config, components and their parameters included."""
     schema = Config.model_json_schema()
     definitions: dict[str, Any] = schema["$defs"]
-    for key, kind, section in _COMPONENTS:
+    for key, kind in _INNER:
+        definitions[key] = _component(kind, Component, definitions)
+    for key, kind, section in _SECTIONS:
         description = schema["properties"][key].get("description", "")
         definitions[key] = _component(kind, section, definitions)
-        schema["properties"][key] = {"$ref": f"#/$defs/{key}", "description": description}
+        schema["properties"][key] = {**_reference(key), "description": description}
+    schema["properties"]["metrics"]["anyOf"] = [
+        {"const": "auto"},
+        {"type": "array", "items": _reference("metric")},
+    ]
     schema["properties"]["extends"] = {
         "description": "a config, or several, that this one builds on; paths count from this file",
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
     }
     # A config that extends another one, or is called after its file, leaves these out.
     schema["required"] = []
+    # The definitions of whole sections are replaced by those with their components' parameters.
+    for replaced in ("Component", "Dataset", "Optimizer"):
+        definitions.pop(replaced, None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -40,32 +54,49 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def _reference(key: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{key}"}
+
+
 def _component(kind: Kind, section: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
     names = components.names(kind)
-    fixed = {key: value for key, value in section.model_json_schema().get("properties", {}).items() if key != "name"}
-    nested = section.model_json_schema().get("$defs", {})
-    definitions.update(nested)
+    own = section.model_json_schema()
+    definitions.update(own.get("$defs", {}))
+    fixed = {key: value for key, value in own.get("properties", {}).items() if key != "name"}
+    if "augment" in fixed:
+        fixed["augment"]["items"] = _reference("augmentation")
+    if "learning_rate" in fixed:
+        number = {"type": "number", "exclusiveMinimum": 0}
+        fixed["learning_rate"]["anyOf"] = [number, _reference("schedule"), {"type": "null"}]
     extra = ["auto"] if kind == "losses" else catalogue.tfds_names() if kind == "datasets" else []
     known = {"enum": sorted({*names, *extra})}
     # Plug-ins, own functions, and TFDS names with config or version.
     name = {"anyOf": [known, {"type": "string"}]}
     cases = [_case([item], kind, item, fixed, definitions) for item in names]
     if kind == "datasets":
-        cases.append(_case(catalogue.tfds_names(), kind, "tfds", fixed, definitions))
+        cases.append(_case(catalogue.tfds_names(), kind, "tfds", fixed, definitions, given=("dataset",)))
     required = ["name"] if section.model_fields["name"].is_required() else []
     return {
-        "anyOf": [name, {"type": "object", "required": required, "properties": {"name": name}, "allOf": cases}]
+        "anyOf": [
+            name,
+            {"type": "object", "required": required, "properties": {"name": name}, "allOf": cases},
+        ]
     }
 
 
 def _case(
-    when: Iterable[str], kind: Kind, name: str, fixed: dict[str, Any], definitions: dict[str, Any]
+    when: Iterable[str],
+    kind: Kind,
+    name: str,
+    fixed: dict[str, Any],
+    definitions: dict[str, Any],
+    given: tuple[str, ...] = (),
 ) -> dict[str, Any]:
+    """The parameters that go with some names, but for those that the name itself gives."""
     found = components.find(kind, name).parameters.model_json_schema()
     definitions.update(found.get("$defs", {}))
-    properties = {"name": True, **fixed, **found.get("properties", {})}
-    required = [key for key in found.get("required", []) if not (kind == "datasets" and key == "dataset")]
-    then: dict[str, Any] = {"properties": properties, "additionalProperties": False}
-    if required:
+    own = {key: value for key, value in found.get("properties", {}).items() if key not in given}
+    then: dict[str, Any] = {"properties": {"name": True, **fixed, **own}, "additionalProperties": False}
+    if required := [key for key in found.get("required", []) if key not in given]:
         then["required"] = required
     return {"if": {"properties": {"name": {"enum": list(when)}}, "required": ["name"]}, "then": then}

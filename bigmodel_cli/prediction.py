@@ -132,10 +132,10 @@ def predict_split(run: Run, split: SplitName, limit: int | None) -> Predictions:
         limit: the first n only.
 
     Raises:
-        UsageError: the run cannot be restored, or its data is not there.
+        UsageError: the run cannot be restored, or its dataset is no longer what it was trained on.
     """
     restored = build.restore(run)
-    data = build.load_data(restored.config)
+    data = build.restored_data(restored)
     examples = data.splits[split]
     batches = evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
     count = min(limit or examples.size, examples.size)
@@ -195,8 +195,7 @@ def check_output(path: Path) -> None:
 def picture(predictions: Predictions, folder: Path) -> Path | None:
     """Draw the predictions; None where there is nothing to see.
 
-    A 5 x 5 grid for images; predicted against true for regression with known targets; for a model of
-    one input its line, and the predictions on it.
+    A 5 x 5 grid for images; predicted against true for regression with known targets.
     """
     restored = predictions.restored
     spec, title = restored.spec, restored.config.name

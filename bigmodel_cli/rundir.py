@@ -172,6 +172,12 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        # Line breaks of other alphabets are escaped in double quotes only.
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 for _tag, (_pattern, _first) in CORE_SCHEMA.items():
     _Dumper.add_implicit_resolver(
@@ -223,7 +229,8 @@ def check_free(path: Path | None) -> None:
     """
     if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(
-            f"--run-dir {path}: is not empty; name a new folder, or go on with `bigmodel train --resume {path}`"
+            f"--run-dir {path}: is not empty; name a new folder, or go on with `bigmodel train --resume "
+            f"{path}`"
         )
 
 
@@ -272,7 +279,7 @@ def all_runs(root: Path = RUNS) -> Iterator[Run]:
 
 
 def _started(path: Path) -> str:
-    """When a run began: its name, which survives copying, or the time of its files where it has one of its own."""
+    """When a run began: its name, which survives copying, or where it has another one, its files' time."""
     if re.match(r"\d{8}-\d{6}", path.name):
         return path.name
     return datetime.fromtimestamp((path / "environment.json").stat().st_mtime).strftime(_TIME)
@@ -296,7 +303,8 @@ def find(reference: Path | None) -> Run:
         if inside is not None:
             return inside
         raise UsageError(
-            f"{reference}: is not a run directory (config.yaml or environment.json is missing), and no run lies in it"
+            f"{reference}: is not a run directory (config.yaml or environment.json is missing), and no "
+            f"run lies in it"
         )
     if reference.suffix in (".yaml", ".yml"):
         return _newest_of_config(reference)

@@ -78,7 +78,7 @@ def check(document: Document) -> Loaded:
     """
     checker = _Checker(document)
     config = checker.config()
-    if checker.mistakes:
+    if config is None or checker.mistakes:
         raise ConfigError(document.name, checker.mistakes)
     return Loaded(config, document)
 
@@ -124,7 +124,8 @@ class _Checker:
         self.document = document
         self.mistakes: list[Mistake] = []
 
-    def config(self) -> Config:
+    def config(self) -> Config | None:
+        """The complete config, or None where it has mistakes in its fixed sections."""
         values = self.document.values
         try:
             return self._complete(Config.model_validate(values))
@@ -134,7 +135,7 @@ class _Checker:
             sound = _without(values, messages.by_path(error, values))
         with suppress(ValidationError):
             self._complete(Config.model_validate(sound))
-        return Config.model_construct()
+        return None
 
     def _known(self, path: KeyPath) -> list[str]:
         keys = messages.section_keys(Config, path)
@@ -183,7 +184,8 @@ class _Checker:
         except UnknownComponentError as error:
             self._refuse(("dataset", "name"), str(error))
             return dataset
-        return self._parameters(definition, dataset, ("dataset",), given)
+        complete: Dataset = self._parameters(definition, dataset, ("dataset",), given)
+        return complete
 
     def _component(self, kind: Kind, component: Any, path: KeyPath) -> Any:
         if component.name == _ABSENT:

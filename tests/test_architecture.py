@@ -94,13 +94,20 @@ def test_exceptions_are_still_needed():
 
 
 def test_no_module_is_a_drawer_for_leftovers():
-    assert {name.rpartition(".")[2] for name in MODULES}.isdisjoint({"utils", "util", "helpers", "common", "misc"})
+    assert {name.rpartition(".")[2] for name in MODULES}.isdisjoint(
+        {"utils", "util", "helpers", "common", "misc"}
+    )
 
 
 def run_without(heavy: tuple[str, ...], code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     poison = f"import sys; sys.modules.update(dict.fromkeys({heavy!r}))\n"
     return subprocess.run(
-        [sys.executable, "-c", poison + code], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", poison + code],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

@@ -63,7 +63,9 @@ def test_defaults_pass_their_own_check(section):
 
 
 def test_ranges_follow_from_names():
-    (momentum,) = [item for item in catalogue.entries("optimizers")["sgd"].parameters if item.name == "momentum"]
+    (momentum,) = [
+        item for item in catalogue.entries("optimizers")["sgd"].parameters if item.name == "momentum"
+    ]
     with pytest.raises(ValidationError):
         TypeAdapter(momentum.annotation).validate_python(1.5)
 

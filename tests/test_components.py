@@ -102,7 +102,8 @@ def test_a_keras_class_by_other_letters():
     [
         ("models", "resnett",
          "there is no model `resnett`; did you mean `resnet`? (`bigmodel list models`)"),
-        ("losses", "mean_square_error", "there is no loss `mean_square_error`; did you mean `mean_squared_error`"),
+        ("losses", "mean_square_error", "there is no loss `mean_square_error`; did you mean "
+         "`mean_squared_error`"),
         ("optimizers", "xyz", "there is no optimizer `xyz` (`bigmodel list optimizers`)"),
         ("optimizers", "package.module:function", "there is no optimizer `package.module:function`"),
         ("models", ":", "`:` is not of the form package.module:function"),
@@ -202,7 +203,9 @@ class TestPlugIns:
     @pytest.mark.parametrize("value", ["nowhere_at_all:f", "math:nothing"])
     def test_that_does_not_load(self, plug_in, value):
         plug_in(value)
-        assert refused("models", "mine").startswith("the plug-in `mine` of the package unknown does not load: ")
+        assert refused("models", "mine").startswith(
+            "the plug-in `mine` of the package unknown does not load: "
+        )
 
 
 def test_suggestions():

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
-
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
 COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()]
 # Enough to go through everything; the configs say what the whole takes.
-SHORT = {"digits_cnn.yaml": ["training.epochs=2"], "mnist_cnn.yaml": ["training.epochs=1", "dataset.limit=512"]}
+SHORT = {
+    "digits_cnn.yaml": ["training.epochs=2"],
+    "mnist_cnn.yaml": ["training.epochs=1", "dataset.limit=512"],
+}
 
 
 @pytest.mark.slow

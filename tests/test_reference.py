@@ -1,7 +1,10 @@
 """The generated reference page is current."""
 
+from pathlib import Path
+
 from bigmodel_cli.reference import reference
-from conftest import ROOT
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_page_is_current():

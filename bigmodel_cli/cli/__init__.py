@@ -13,7 +13,8 @@ from bigmodel_cli import __version__
 from bigmodel_cli.errors import BigmodelError
 
 COMMANDS = (
-    "init", "validate", "explain", "summary", "list", "schema", "train", "evaluate", "predict", "runs", "doctor",
+    "init", "validate", "explain", "summary", "list", "schema",
+    "train", "evaluate", "predict", "runs", "doctor",
 )  # fmt: skip
 """In the order of use; each is the module `<name>_command`, imported only when it is needed."""
 
@@ -55,9 +56,7 @@ class Commands(click.Group):
             return None
 
 
-@click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def group() -> None:
     """Train, evaluate and use Keras models from one YAML file.

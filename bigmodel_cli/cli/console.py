@@ -66,14 +66,15 @@ def count(number: float) -> str:
 def si(number: float, unit: str) -> str:
     """`5.3 MFLOP`: three significant digits with a decimal prefix."""
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
+        # From there three digits round up to the next prefix.
+        if number >= 0.9995 * factor:
             return f"{number / factor:.3g} {prefix}{unit}"
     return f"{number:.0f} {unit}"
 
 
 def duration(seconds: float) -> str:
     """`12.1 s`, `3 min 05 s`, `2 h 04 min`."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

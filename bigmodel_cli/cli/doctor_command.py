@@ -29,10 +29,14 @@ def command(as_json: bool) -> None:
     click.echo(f"GPU       {', '.join(found['gpus']) or 'none seen by TensorFlow'}")
     click.echo(f"memory    {found['memory'] / 2**30:.1f} GiB available")
     data = found["data"]
-    click.echo(f"data      {data['folder']} ({data['from']}): {', '.join(data['prepared']) or 'nothing prepared'}")
+    click.echo(
+        f"data      {data['folder']} ({data['from']}): {', '.join(data['prepared']) or 'nothing prepared'}"
+    )
     click.echo(f"runs      {found['runs']['folder']}: {found['runs']['count']}")
     click.echo("\nwhat `auto` chooses here")
     for name, choice in found["auto"].items():
         click.echo(f"  {name:<20} {choice}")
     if not found["catalogue_is_current"]:
-        click.echo("\nnote: this Keras is not the one that configs are checked against; reinstall bigmodel-cli")
+        click.echo(
+            "\nnote: this Keras is not the one that configs are checked against; reinstall bigmodel-cli"
+        )

@@ -58,7 +58,9 @@ def _show(evaluation: Evaluation) -> None:
             (
                 console.label(name),
                 "undefined" if interval is None else console.metric(interval.value),
-                "" if interval is None else f"{console.metric(interval.low)} to {console.metric(interval.high)}",
+                ""
+                if interval is None
+                else f"{console.metric(interval.low)} to {console.metric(interval.high)}",
                 "" if baseline is None else console.metric(baseline),
             )
         )
@@ -72,7 +74,11 @@ def _show(evaluation: Evaluation) -> None:
     if evaluation.least_squares is not None:
         _show_least_squares(evaluation.least_squares, evaluation)
     click.echo(f"\nwritten to {evaluation.folder}/")
-    for path in (evaluation.folder / "metrics.json", evaluation.folder / "predictions.parquet", *evaluation.pictures):
+    for path in (
+        evaluation.folder / "metrics.json",
+        evaluation.folder / "predictions.parquet",
+        *evaluation.pictures,
+    ):
         click.echo(f"  {path.name}")
 
 
@@ -111,11 +117,16 @@ def _show_least_squares(found: LeastSquares, evaluation: Evaluation) -> None:
             for name, row, exact in zip(features, found.slopes, found.exact_slopes, strict=True)
         ][:_CLASSES_SHOWN]
         rows.append(
-            (f"{prefix}intercept", console.metric(found.intercepts[column]), console.metric(found.exact_intercepts[column]))
+            (
+                f"{prefix}intercept",
+                console.metric(found.intercepts[column]),
+                console.metric(found.exact_intercepts[column]),
+            )
         )
     click.echo()
     console.table(("coefficient", "trained", "least squares"), rows, right=(1, 2))
     if found.mse_ratio is not None:
         click.echo(
-            f"MSE of least squares {console.metric(found.exact_mse)}; trained / least squares {found.mse_ratio:.4f}"
+            f"MSE of least squares {console.metric(found.exact_mse)}; "
+            f"trained / least squares {found.mse_ratio:.4f}"
         )

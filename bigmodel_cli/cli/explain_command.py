@@ -28,5 +28,8 @@ def command(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         console.print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
     else:
-        texts = [(key, value if isinstance(value, str) else json.dumps(value), origin) for key, value, origin in rows]
+        texts = [
+            (key, value if isinstance(value, str) else json.dumps(value), origin)
+            for key, value, origin in rows
+        ]
         console.table(("key", "value", "origin"), texts)

@@ -19,7 +19,9 @@ SCHEMA_FILE = "bigmodel.schema.json"
 
 @click.command("init")
 @click.argument("template", required=False)
-@click.option("--output", "-o", type=options.CONFIG, metavar="FILE", help="Where to write it, or - [TEMPLATE.yaml].")
+@click.option(
+    "--output", "-o", type=options.CONFIG, metavar="FILE", help="Where to write it, or - [TEMPLATE.yaml]."
+)
 def command(template: str | None, output: Path | None) -> None:
     """Write a commented config to start from.
 
@@ -35,7 +37,9 @@ def command(template: str | None, output: Path | None) -> None:
             click.echo(f"  bigmodel init {name:<24}{_first_comment(known[name].read_text('utf-8'))}")
         return
     if template not in known:
-        raise UsageError(f"there is no template `{template}`{suggestion(template, known)} (`bigmodel init` lists them)")
+        raise UsageError(
+            f"there is no template `{template}`{suggestion(template, known)} (`bigmodel init` lists them)"
+        )
     if output == Path("-"):
         click.echo(_adapted(known[template].read_text("utf-8"), template, f"{template}.yaml", ""), nl=False)
         return
@@ -54,14 +58,18 @@ def command(template: str | None, output: Path | None) -> None:
     schema = path.with_name(SCHEMA_FILE)
     texts = {**files, schema: json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"}
     try:
-        for name, text in texts.items():
-            name.write_text(text, encoding="utf-8")
+        for place, text in texts.items():
+            place.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    said = ["the config; change it as you like", *["what it builds on"] * (len(files) - 1), "for your editor's help"]
-    width = max(len(str(name)) for name in texts)
-    for name, what in zip(texts, said, strict=True):
-        click.echo(f"{name!s:<{width}}  {what}")
+    said = [
+        "the config; change it as you like",
+        *["what it builds on"] * (len(files) - 1),
+        "for your editor's help",
+    ]
+    width = max(len(str(place)) for place in texts)
+    for place, what in zip(texts, said, strict=True):
+        click.echo(f"{place!s:<{width}}  {what}")
     click.echo(f"next   bigmodel train {path}")
 
 

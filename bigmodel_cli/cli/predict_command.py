@@ -27,7 +27,10 @@ _SHOWN = 10
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N examples of the split.")
 @click.option(
-    "--output", "-o", metavar="FILE", help="A .csv, .jsonl or .parquet file, or - [RUN/predictions/predictions.csv]."
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="A .csv, .jsonl or .parquet file, or - [RUN/predictions/predictions.csv].",
 )
 @options.as_json
 def command(
@@ -35,8 +38,8 @@ def command(
 ) -> None:
     """Predict for new inputs, or for the test split.
 
-    RUN is a run directory, a config (its newest run), or nothing (the newest run of all). INPUT is an image, a
-    folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), or - for standard input.
+    RUN is a run directory, a config (its newest run), or nothing (the newest run of all). INPUT is an image,
+    a folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), or - for standard input.
     """
     from bigmodel_cli import engine
     from bigmodel_cli.cli import console
@@ -44,24 +47,23 @@ def command(
     run, inputs = _run_and_inputs(arguments)
     if inputs and (split or limit):
         raise UsageError("--split and --limit are for the run's own examples; leave them out, or the INPUTs")
-    to_standard_output = output == "-"
     folder = run.path / "predictions"
-    path = folder / "predictions.csv" if output is None or to_standard_output else Path(output)
+    path = folder / "predictions.csv" if output in (None, "-") else Path(str(output))
     engine.start()
     from bigmodel_cli import prediction
 
-    if output is not None and not to_standard_output:
+    if output not in (None, "-"):
         prediction.check_output(path)
     if inputs:
         found = prediction.predict_inputs(run, inputs)
     else:
         found = prediction.predict_split(run, split or "test", limit)  # type: ignore[arg-type]
-    if to_standard_output or as_json:
-        rows = list(found.rows())
-        if as_json:
-            console.print_json({"run": str(run), "predictions": rows})
-        else:
-            prediction.write_text(rows, sys.stdout, ".csv")
+    if output == "-" and not as_json:
+        prediction.write_text(list(found.rows()), sys.stdout, ".csv")
+    elif as_json:
+        if output not in (None, "-"):
+            prediction.write(found, path)
+        console.print_json({"run": str(run), "predictions": list(found.rows())})
     else:
         folder.mkdir(exist_ok=True)
         prediction.write(found, path)
@@ -72,8 +74,8 @@ def command(
             click.echo(f"picture in {picture}")
     for error in found.errors[:_SHOWN]:
         click.echo(f"not read: {error}", err=True)
-    if len(found.errors) > _SHOWN:
-        click.echo(f"... {len(found.errors):,} inputs of {len(found.items):,} could not be read", err=True)
+    if found.errors:
+        click.echo(f"{len(found.errors):,} of {len(found.items):,} inputs could not be read", err=True)
 
 
 def _run_and_inputs(arguments: tuple[str, ...]) -> tuple[Any, list[str]]:
@@ -100,7 +102,9 @@ def _show(found: Predictions) -> None:
     rows = [row for row in found.rows() if not row.get("error")][:_SHOWN]
     keys = [key for key in rows[0] if not key.startswith("probability_") and key != "error"][:8]
     texts = [
-        tuple(console.metric(value) if isinstance(value, float) else str(value) for value in map(row.get, keys))
+        tuple(
+            console.metric(value) if isinstance(value, float) else str(value) for value in map(row.get, keys)
+        )
         for row in rows
     ]
     right = [index for index, key in enumerate(keys) if isinstance(rows[0][key], float)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bigmodel_cli.training.trainer import Plan
 
 _SHORT = {
-    "accuracy": "acc", "mean_absolute_error": "mae", "mean_squared_error": "mse", "root_mean_squared_error": "rmse",
+    "accuracy": "acc", "mean_absolute_error": "mae", "mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
 }  # fmt: skip
 _REDRAWS_PER_SECOND = 8
 
@@ -95,15 +96,19 @@ class TrainingProgress:
         self._line(f"{config.name}  seed {config.seed}", "bold")
         shape = "x".join(map(str, spec.input.shape))
         sizes = "  ".join(f"{size:,} {name}" for name, size in spec.sizes.items() if name != "test")
-        self._line(f"  data     {spec.name} ({spec.origin})  {sizes}  {shape} {spec.input.dtype}  {_targets(spec)}")
+        self._line(
+            f"  data     {spec.name} ({spec.origin})  {sizes}  {shape} {spec.input.dtype}  {_targets(spec)}"
+        )
         if not plan.data.in_memory.value:
             self._line(f"           streamed from disk ({plan.data.in_memory.reason})")
         self._line(
-            f"  model    {plan.model.name}  {plan.parameters:,} parameters  {console.si(plan.flops, 'FLOP')} {one}"
+            f"  model    {plan.model.name}  {plan.parameters:,} parameters  "
+            f"{console.si(plan.flops, 'FLOP')} {one}"
         )
         precision, steps = choices["precision"], choices["steps_per_execution"]
         self._line(
-            f"  device   {choices['devices'].value}  precision {precision.value}{_because(precision.reason)}  "
+            f"  device   {choices['devices'].value}  "
+            f"precision {precision.value}{_because(precision.reason)}  "
             f"{steps.value} step{'s' if steps.value > 1 else ''} an execution{_because(steps.reason)}"
         )
         self._line(f"  run      {run}")
@@ -154,7 +159,8 @@ class TrainingProgress:
         """One line, which stays."""
         self._close_bar()
         text = (
-            f"{self._epoch}  {console.duration(record.seconds)}  {record.examples_per_second:,.0f} {self._unit}  "
+            f"{self._epoch}  {console.duration(record.seconds)}  "
+            f"{record.examples_per_second:,.0f} {self._unit}  "
             f"{metrics_text(record.metrics)}{'  best' if record.best else ''}"
         )
         self._line(text)
@@ -177,9 +183,15 @@ class TrainingProgress:
             if name.startswith("val_")
         )
         early = f", stopped early out of {outcome.planned_epochs}" if outcome.stopped_early else ""
-        epochs = f"{outcome.epochs} epoch{'s' if outcome.epochs > 1 else ''} in {console.duration(outcome.seconds)}"
+        took = console.duration(outcome.seconds)
+        epochs = f"{outcome.epochs} epoch{'s' if outcome.epochs > 1 else ''} in {took}"
         self._line(f"best epoch {outcome.best_epoch}  {values}   {epochs}{early}", "bold", last_block=True)
-        self._line(f"model  {run.model}", last_block=True)
+        last = (
+            f"  (epoch {outcome.stored_epoch}, the last)"
+            if outcome.stored_epoch != outcome.best_epoch
+            else ""
+        )
+        self._line(f"model  {run.model}{last}", last_block=True)
         # Without an argument the newest run under runs/ is meant, which this one is unless it lies elsewhere.
         argument = "" if RUNS in run.path.parents else f" {shlex.quote(str(run.path))}"
         self._line(f"next   bigmodel evaluate{argument}        (test split, pictures)", last_block=True)

@@ -30,7 +30,8 @@ def command(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         (
             layer.name,
             layer.kind,
-            "x".join("batch" if size is None else str(size) for size in layer.output_shape),
+            # The first axis is the batch.
+            "x".join(map(str, layer.output_shape[1:])),
             f"{layer.parameters:,}" if layer.parameters else "",
             console.si(layer.flops, "FLOP") if layer.flops else "",
         )
@@ -39,6 +40,6 @@ def command(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     console.table(("layer", "kind", "output", "parameters", "forward pass"), rows, right=(3, 4))
     click.echo(
         f"\n{found.model}: {found.parameters:,} parameters ({found.trainable:,} trained), "
-        f"{console.si(4 * found.parameters, 'B')} as float32, {console.si(found.flops, 'FLOP')} for one example's "
-        "forward pass (a multiply-add counts as 2)"
+        f"{console.si(4 * found.parameters, 'B')} as float32, {console.si(found.flops, 'FLOP')} for one "
+        "example's forward pass (a multiply-add counts as 2)"
     )

@@ -32,7 +32,9 @@ def command(
     if resume is not None and config is not None and "=" in str(config):
         config, overrides = None, (str(config), *overrides)
     if (config is None) == (resume is None):
-        raise UsageError("name a CONFIG to train, or a run with --resume RUN; `bigmodel init` writes a config")
+        raise UsageError(
+            "name a CONFIG to train, or a run with --resume RUN; `bigmodel init` writes a config"
+        )
     if resume is not None and run_dir is not None:
         raise UsageError("--run-dir goes with a CONFIG; --resume goes on in the run's own directory")
     from bigmodel_cli import engine, rundir, validation

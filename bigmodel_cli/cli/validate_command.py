@@ -12,7 +12,9 @@ from bigmodel_cli.cli import options
 
 @click.command("validate")
 @click.argument("configs", nargs=-1, required=True, type=options.CONFIG, metavar="CONFIG...")
-@click.option("--build", "build_too", is_flag=True, help="Also build the model and pull one batch (needs TensorFlow).")
+@click.option(
+    "--build", "build_too", is_flag=True, help="Also build the model and pull one batch (needs TensorFlow)."
+)
 @options.as_json
 def command(configs: tuple[Path, ...], build_too: bool, as_json: bool) -> None:
     """Find every mistake in configs, without TensorFlow."""

@@ -252,7 +252,9 @@ class _Builder:
                 self.refuse(key_node, here, f"given twice; the first is in line {first[key].line}")
                 continue
             if key == "<<":
-                self.refuse(key_node, here, "YAML 1.2 has no merge keys; write the keys out, or use `extends`")
+                self.refuse(
+                    key_node, here, "YAML 1.2 has no merge keys; write the keys out, or use `extends`"
+                )
                 continue
             first[key] = self.document.keys[here] = self.origin(key_node)
             yield key, self.value(value_node, here)

@@ -126,9 +126,9 @@ def _wanted(item: Mapping[str, Any], brief: bool) -> str:
 
 def _near_choice(items: list[Mapping[str, Any]]) -> str:
     for item in items:
-        if item["type"] == "literal_error" and isinstance(item["input"], str):
-            if near := get_close_matches(item["input"], _choices(item), n=1):
-                return f"; did you mean `{near[0]}`?"
+        typed = item["type"] == "literal_error" and isinstance(item["input"], str)
+        if typed and (near := get_close_matches(item["input"], _choices(item), n=1)):
+            return f"; did you mean `{near[0]}`?"
     return ""
 
 

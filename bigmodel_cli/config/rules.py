@@ -36,7 +36,10 @@ def _devices(config: Config) -> Iterator[tuple[KeyPath, str]]:
             "float16 is many times slower than float32 on a CPU; use `auto`, `bfloat16` or `float32`",
         )
     if several and training.jit is True:
-        yield ("training", "jit"), "XLA does not work together with several devices in this Keras; leave it `auto`"
+        yield (
+            ("training", "jit"),
+            "XLA does not work together with several devices in this Keras; leave it `auto`",
+        )
     if several and isinstance(training.steps_per_execution, int) and training.steps_per_execution > 1:
         yield (
             ("training", "steps_per_execution"),

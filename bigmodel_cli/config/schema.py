@@ -28,7 +28,9 @@ class Component(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     name: str = Field(
-        min_length=1, max_length=200, description="a built-in, an installed plug-in, or package.module:function"
+        min_length=1,
+        max_length=200,
+        description="a built-in, an installed plug-in, or package.module:function",
     )
 
     @property
@@ -62,16 +64,14 @@ def _rate(value: Any) -> Any:
         return Component.model_validate(_named(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number greater than 0, or a schedule, such as {name: cosine}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"must be a finite number greater than 0, got {value}")
+    if not math.isfinite(value):
+        raise ValueError(f"must be a finite number, got {value}")
+    if value <= 0:
+        raise ValueError(f"must be greater than 0, got {value}")
     return float(value)
 
 
-LearningRate = Annotated[
-    Any,
-    BeforeValidator(_rate),
-    Field(json_schema_extra={"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}, {"type": "object"}]}),
-]
+LearningRate = Annotated[Any, BeforeValidator(_rate)]
 """A positive number, or a schedule as a component."""
 
 
@@ -125,7 +125,9 @@ class EarlyStopping(Section):
 
     monitor: str = Field("val_loss", description="`val_loss`, `loss`, or a metric such as `val_accuracy`")
     patience: Annotated[int, Field(ge=0)] = Field(3, description="epochs without improvement before stopping")
-    min_delta: Annotated[float, Field(ge=0)] = Field(0.0, description="smallest change that counts as improvement")
+    min_delta: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="smallest change that counts as improvement"
+    )
     restore_best: bool = Field(True, description="keep the best epoch's weights in model.keras, not the last")
 
 
@@ -169,7 +171,9 @@ class Config(Section):
     """A whole config."""
 
     name: Annotated[str, AfterValidator(_not_latest)] = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="of the experiment; runs lie under it"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="of the experiment; runs lie under it",
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="of splits, weights, shuffling, dropout and augmentation"

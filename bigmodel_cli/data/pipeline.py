@@ -41,6 +41,9 @@ SHUFFLE_ROUNDS = 12
 """Of the cipher that permutes the positions. With TensorFlow's default of 4 the orders of successive epochs
 of 48,000 examples have a correlation of 0.7; from 8 on it is that of random permutations."""
 
+PREFETCHED_BATCHES = 4
+"""Batches that wait for the device: enough to even out the host's hiccups."""
+
 MEMORY_SHARE = 0.4
 """Of the available memory, what decoded data may take. The rest is for TensorFlow, the model and the copy
 that reading needs for a moment."""
@@ -117,16 +120,15 @@ class TrainingPipeline:
         Iterating again gives the epoch that `self.epoch` then says. With `start_step` the tail of an epoch is
         the same to the bit as in the whole epoch; a stream has to decode what it skips.
         """
-        import tensorflow as tf
 
         batches = self._raw_batches(start_step)
         if self._augmentations:
             batches = batches.map(
-                _as_written(self._augmented), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+                _as_written(self._augmented), num_parallel_calls=devices.cpu_cores(), deterministic=True
             )
         else:
             batches = batches.map(_as_written(lambda _, inputs, targets: (inputs, targets)))
-        return _encoded(batches, self._one_hot).prefetch(tf.data.AUTOTUNE)
+        return _finished(batches, self._one_hot)
 
     def _gathered(self, start_step: int) -> tf.data.Dataset:
         import tensorflow as tf
@@ -148,7 +150,7 @@ class TrainingPipeline:
             return step, tf.gather(inputs, indices), tf.gather(targets, indices)
 
         return tf.data.Dataset.range(start_step, self.steps).map(
-            _as_written(gather), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            _as_written(gather), num_parallel_calls=devices.cpu_cores(), deterministic=True
         )
 
     def _streamed(self, start_step: int) -> tf.data.Dataset:
@@ -225,11 +227,11 @@ def evaluation_batches(
             return inputs[start:stop], targets[start:stop]
 
         batches = tf.data.Dataset.range(math.ceil(size / batch_size)).map(
-            _as_written(cut), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            _as_written(cut), num_parallel_calls=devices.cpu_cores(), deterministic=True
         )
     else:
         batches = split.examples().batch(batch_size)
-    return _encoded(batches, one_hot).prefetch(tf.data.AUTOTUNE)
+    return _finished(batches, one_hot)
 
 
 def _on_host(split: SplitData) -> tuple[tf.Tensor, tf.Tensor]:
@@ -242,12 +244,19 @@ def _on_host(split: SplitData) -> tuple[tf.Tensor, tf.Tensor]:
     return inputs, targets
 
 
-def _encoded(batches: tf.data.Dataset, one_hot: int | None) -> tf.data.Dataset:
+def _finished(batches: tf.data.Dataset, one_hot: int | None) -> tf.data.Dataset:
+    """Steps 5 and 6.
+
+    tf.data's own tuning is off: its thread, which wakes ever more seldom, holds up the end of every iterator
+    by up to a minute, at each epoch. The parallel calls are as many as there are cores.
+    """
     import tensorflow as tf
 
-    if one_hot is None:
-        return batches
-    return batches.map(_as_written(lambda inputs, targets: (inputs, tf.one_hot(targets, one_hot))))
+    if one_hot is not None:
+        batches = batches.map(_as_written(lambda inputs, targets: (inputs, tf.one_hot(targets, one_hot))))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(PREFETCHED_BATCHES).with_options(options)
 
 
 def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from bigmodel_cli.contracts import DataSpec, InputSpec, PathText, Piece, TargetSpec
+from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -297,8 +298,6 @@ class TfdsSource:
         files = self._builder.info.splits[instruction].file_instructions
         parse = {key: spec for field in fields for key, spec in field.parse.items()}
 
-        # AutoGraph looks for control flow to rewrite, for half a second; there is none.
-        @tf.autograph.experimental.do_not_convert
         def read(records: tf.Tensor) -> tuple[tf.Tensor, ...]:
             parsed = tf.io.parse_example(records, parse)
             return tuple(field.read(parsed) for field in fields)
@@ -308,13 +307,15 @@ class TfdsSource:
         names = tf.constant([file.filename for file in files], tf.string)
         ranges = tf.constant([(file.skip, file.take) for file in files], tf.int64, (len(files), 2))
 
-        @tf.autograph.experimental.do_not_convert
         def read_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
             return tf.data.TFRecordDataset(name, buffer_size=8 * 2**20).skip(skip).take(take)
 
-        records = tf.data.Dataset.from_tensor_slices((names, ranges[:, 0], ranges[:, 1])).flat_map(read_file)
+        # AutoGraph looks for control flow to rewrite, for half a second; there is none.
+        as_written = tf.autograph.experimental.do_not_convert
+        pieces = tf.data.Dataset.from_tensor_slices((names, ranges[:, 0], ranges[:, 1]))
         size = max(1, min(512, BATCH_BYTES // self.example_bytes))
-        return records.batch(size).map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        records = pieces.flat_map(as_written(read_file)).batch(size)
+        return records.map(as_written(read), num_parallel_calls=cpu_cores()).prefetch(2)
 
     def _load(self, piece: Piece, fields: Sequence[_Field]) -> list[np.ndarray]:
         import numpy as np

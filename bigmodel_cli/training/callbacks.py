@@ -93,8 +93,8 @@ class DivergenceGuard(keras.callbacks.Callback):
             where = f"step {last}" if first == last else f"one of the steps {first} to {last}"
             raise TrainingFailedError(
                 f"diverged: the loss became {logs['loss']} at {where} of epoch {self._clock.epoch + 1}; "
-                f"the learning rate was {current_learning_rate(self.model.optimizer):.3g}: try a tenth of it, "
-                "or `optimizer.global_clipnorm=1`; check that the inputs are finite and scaled"
+                f"the learning rate was {current_learning_rate(self.model.optimizer):.3g}: try a tenth of "
+                "it, or `optimizer.global_clipnorm=1`; check that the inputs are finite and scaled"
             )
         self._sound = self._clock.step
 
@@ -106,8 +106,8 @@ class DivergenceGuard(keras.callbacks.Callback):
         """Weights that overflow in validation are no use either."""
         if logs and not math.isfinite(logs.get("val_loss", 0.0)):
             raise TrainingFailedError(
-                f"diverged: the validation loss became {logs['val_loss']} after epoch {epoch + 1}; try a tenth of "
-                "the learning rate, or `optimizer.global_clipnorm=1`"
+                f"diverged: the validation loss became {logs['val_loss']} after epoch {epoch + 1}; try a "
+                "tenth of the learning rate, or `optimizer.global_clipnorm=1`"
             )
 
 
@@ -118,6 +118,7 @@ class BestModel(keras.callbacks.Callback):
         best_epoch: from 1; None before the first.
         best: the monitored value of that epoch.
         improved: whether the epoch that has just ended is the best so far.
+        stored_epoch: from 1; the epoch whose weights model.keras holds.
     """
 
     def __init__(self, run: Run, serving: keras.Model, monitor: str, keep_last: bool):
@@ -129,27 +130,31 @@ class BestModel(keras.callbacks.Callback):
         self._sign = -1.0 if higher_is_better(monitor) else 1.0
         self.best_epoch: int | None = None
         self.best: float | None = None
+        self.stored_epoch: int | None = None
         self.improved = False
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the model when it is the best so far (or whenever the last one is wanted)."""
         value = float((logs or {})[self._monitor])
         # A value that is not a number (an undefined metric) improves on nothing and is no obstacle.
-        first = self.best is None or math.isnan(self.best)
-        self.improved = first or self._sign * value < self._sign * self.best
+        best = self.best
+        self.improved = best is None or math.isnan(best) or self._sign * value < self._sign * best
         if self.improved:
             self.best, self.best_epoch = value, epoch + 1
         if self.improved or self._keep_last:
             self._serving.set_weights(self.model.get_weights())
             write_atomically(self._run.model, self._serving.save)
+            self.stored_epoch = epoch + 1
 
     def state(self) -> dict[str, Any]:
         """What a resumed run must know."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        return {"best": self.best, "best_epoch": self.best_epoch, "stored_epoch": self.stored_epoch}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_epoch, self.stored_epoch = (
+            state[key] for key in ("best", "best_epoch", "stored_epoch")
+        )
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
@@ -188,7 +193,17 @@ class Recorder(keras.callbacks.Callback):
         records: the epochs so far, over all sittings.
     """
 
-    def __init__(self, run: Run, reporter: Reporter, clock: Clock, best: BestModel, epochs: int, steps: int, batch_size: int, examples: int):
+    def __init__(
+        self,
+        run: Run,
+        reporter: Reporter,
+        clock: Clock,
+        best: BestModel,
+        epochs: int,
+        steps: int,
+        batch_size: int,
+        examples: int,
+    ):
         super().__init__()
         self._run = run
         self._reporter = reporter
@@ -207,7 +222,10 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Report the steps done and the speed so far."""
-        done = min(self._clock.step * self._batch_size, self._examples) - self._clock.first_step * self._batch_size
+        done = (
+            min(self._clock.step * self._batch_size, self._examples)
+            - self._clock.first_step * self._batch_size
+        )
         self._rate = done / max(1e-9, time.perf_counter() - self._clock.epoch_started)
         self._reporter.step_done(self._clock.step, self._rate, _ordered(logs or {}))
         if self._clock.step == self._steps:

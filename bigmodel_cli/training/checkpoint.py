@@ -72,10 +72,9 @@ def save(run: Run, model: keras.Model, position: Position, keep: int) -> Path:
 
     write_atomically(path, write)
     # What claims to be ahead of the newest is a damaged one that `load` passed over.
-    ahead, kept = [], []
-    for found in _newest_first(run):
-        (ahead if found.name > path.name else kept).append(found)
-    for old in (*ahead, *kept[keep:]):
+    found = _newest_first(run)
+    current = found.index(path)
+    for old in (*found[:current], *found[current + keep :]):
         old.unlink()
     return path
 
@@ -110,7 +109,9 @@ def load(run: Run, model: keras.Model) -> tuple[Position, list[str]]:
         _assign(path, model, arrays)
         return position, warnings
     raise UsageError(
-        f"{run}: has no checkpoint to go on from" + "".join(f"; {text}" for text in warnings) + "; train again"
+        f"{run}: has no checkpoint to go on from"
+        + "".join(f"; {text}" for text in warnings)
+        + "; train again"
     )
 
 

@@ -34,7 +34,9 @@ def describe(devices: Devices, choices: Mapping[str, Choice]) -> dict[str, Any]:
 def _git_commit() -> str | None:
     """The commit of the working folder, when it is in a repository and git is there."""
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None

@@ -25,8 +25,8 @@ AUTO_LOSSES = {"classification": "sparse_categorical_crossentropy", "regression"
 _CLASSIFICATION_LOSSES = frozenset(
     {
         "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
-        "categorical_focal_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge", "hinge",
-        "squared_hinge", "kl_divergence", "sparse_categorical_crossentropy",
+        "categorical_focal_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge",
+        "hinge", "squared_hinge", "kl_divergence", "sparse_categorical_crossentropy",
     }
 )  # fmt: skip
 _REGRESSION_LOSSES = frozenset(
@@ -90,7 +90,7 @@ def build_objective(config: Config, data: DataSpec) -> Objective:
         loss = kind(**config.loss.parameters)
         return Objective(loss, name, _metrics(config, data), None)
     one_hot = None if name in _ON_INDICES else data.outputs
-    # Ours are logits of a softmax over the classes, which the binary losses would take for one sigmoid a class.
+    # Ours are logits of a softmax over the classes; the binary losses would take them for a sigmoid's each.
     if _takes_logits(kind) and not name.startswith("binary_"):
         loss = kind(from_logits=True, **config.loss.parameters)
     else:
@@ -148,7 +148,7 @@ class OnProbabilities(keras.losses.Loss):
 
 
 def _probabilities(logits: Any) -> Any:
-    """Softmax; that of Keras hangs the logits on its result, and the binary losses put those through a sigmoid."""
+    """Softmax; that of Keras hangs the logits on its result, where the binary losses find and misuse them."""
     return keras.ops.exp(keras.ops.log_softmax(logits))
 
 

@@ -30,7 +30,9 @@ def build_optimizer(config: Config, steps_per_epoch: int) -> keras.optimizers.Op
             learning_rate=rate, **config.optimizer.parameters
         )
     except (ValueError, TypeError) as error:
-        raise UsageError(f"optimizer: Keras refuses these parameters of `{config.optimizer.name}`: {error}") from error
+        raise UsageError(
+            f"optimizer: Keras refuses these parameters of `{config.optimizer.name}`: {error}"
+        ) from error
 
 
 def _schedule(component: Component, total_steps: int, steps_per_epoch: int) -> Any:

@@ -48,6 +48,7 @@ class Outcome:
         epochs: finished epochs, over all sittings.
         planned_epochs: what the config asked for.
         best_epoch: from 1; None when no epoch was finished.
+        stored_epoch: whose weights model.keras holds: the best, or the last with `restore_best: false`.
         metrics: of the best epoch.
         monitor: by which the best was chosen.
         seconds: training time over all sittings.
@@ -59,6 +60,7 @@ class Outcome:
     epochs: int
     planned_epochs: int
     best_epoch: int | None
+    stored_epoch: int | None
     metrics: Mapping[str, float]
     monitor: str
     seconds: float

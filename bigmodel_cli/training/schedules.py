@@ -21,7 +21,8 @@ def cosine(
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Half a cosine from peak to final over the whole training, after a linear warm-up.
 
-    Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; warm-up of Goyal et al. 2017, section 2.2.
+    Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; warm-up of Goyal et al. 2017,
+    section 2.2.
 
     Args:
         peak: highest learning rate, at the end of the warm-up.

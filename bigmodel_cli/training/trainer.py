@@ -86,8 +86,8 @@ def prepare(config: Config) -> Plan:
     batch_size = config.training.batch_size
     if batch_size > train.size:
         raise DataError(
-            f"training.batch_size: {batch_size} is larger than the training split of {data.spec.name}, which has "
-            f"{train.size} examples; use at most that"
+            f"training.batch_size: {batch_size} is larger than the training split of {data.spec.name}, which "
+            f"has {train.size} examples; use at most that"
         )
     model = build.build_model(config, data.spec)
     flops = count_flops(model).total
@@ -123,7 +123,9 @@ def prepare(config: Config) -> Plan:
             "precision": precision,
             "steps_per_execution": steps,
             "data_in_memory": data.in_memory,
-            "loss": Choice(objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"),
+            "loss": Choice(
+                objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"
+            ),
         },
         model=model,
         serving=serving,
@@ -141,7 +143,9 @@ def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
         raise UsageError("training.precision: float16 is many times slower than float32 on a CPU; use `auto`")
     if asked != "auto":
         return Choice(asked, "asked for")
-    heavy = any("Conv" in type(layer).__name__ or "Attention" in type(layer).__name__ for layer in model.layers)
+    heavy = any(
+        "Conv" in type(layer).__name__ or "Attention" in type(layer).__name__ for layer in model.layers
+    )
     if not heavy:
         return Choice("float32", "auto: no convolutions or attention")
     if not devices.bfloat16:
@@ -154,7 +158,8 @@ def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice
     if devices.count > 1:
         if asked not in ("auto", 1):
             raise UsageError(
-                f"training.steps_per_execution: must be 1 or `auto` on {devices.description}: Keras fails with more"
+                f"training.steps_per_execution: must be 1 or `auto` on "
+                f"{devices.description}: Keras fails with more"
             )
         return Choice(1, "auto: several devices")
     if asked == "auto":
@@ -245,19 +250,29 @@ class _Training:
             if position.epoch < plan.config.training.epochs:
                 step = f" after step {position.step} of {plan.pipeline.steps}" if position.step else ""
                 reporter.note(f"going on in epoch {position.epoch + 1}{step}")
-        metrics = [keras.ops.convert_to_numpy(item) for item in plan.model.metrics_variables] if position.step else None
+        metrics = (
+            [keras.ops.convert_to_numpy(item) for item in plan.model.metrics_variables]
+            if position.step
+            else None
+        )
         training = plan.config.training
         stopping = training.early_stopping
         self.monitor = stopping.monitor if stopping else "val_loss"
         self.clock = Clock(position.epoch, position.step, position.step, position.seconds)
-        self.best = BestModel(run, plan.serving, self.monitor, keep_last=bool(stopping and not stopping.restore_best))
-        self.stopping = EarlyStopping(stopping.monitor, stopping.patience, stopping.min_delta) if stopping else None
+        self.best = BestModel(
+            run, plan.serving, self.monitor, keep_last=bool(stopping and not stopping.restore_best)
+        )
+        self.stopping = (
+            EarlyStopping(stopping.monitor, stopping.patience, stopping.min_delta) if stopping else None
+        )
         self.recorder = Recorder(
             run, reporter, self.clock, self.best, training.epochs, plan.pipeline.steps, training.batch_size,
             plan.data.splits["train"].size,
         )  # fmt: skip
         self.course = Course(self.clock, plan.pipeline, metrics)
-        self.checkpoints = Checkpoints(run, training.checkpoint, self.clock, self._position, plan.pipeline.steps)
+        self.checkpoints = Checkpoints(
+            run, training.checkpoint, self.clock, self._position, plan.pipeline.steps
+        )
         self._restore(position)
 
     def _restore(self, position: Position) -> None:
@@ -270,13 +285,13 @@ class _Training:
 
         if self.clock.epoch >= self.plan.config.training.epochs:
             self.reporter.note(
-                f"all {self.clock.epoch} epochs are done; more of them with   bigmodel train --resume {self.run} "
-                f"training.epochs={2 * self.clock.epoch}"
+                f"all {self.clock.epoch} epochs are done; more of them with   bigmodel train --resume "
+                f"{self.run} training.epochs={2 * self.clock.epoch}"
             )
         elif self._stopped_early():
             self.reporter.note(
-                f"stopped early after epoch {self.clock.epoch}; go on regardless with   bigmodel train --resume "
-                f"{self.run} training.early_stopping=null"
+                f"stopped early after epoch {self.clock.epoch}; go on regardless with   bigmodel train "
+                f"--resume {self.run} training.early_stopping=null"
             )
 
     def _continue_config(self) -> None:
@@ -316,15 +331,15 @@ class _Training:
             except TrainingFailedError:
                 self._finish("diverged")
                 raise
-            except (tf.errors.OpError, OSError) as error:
+            except Exception as error:
                 failure = self._failure(error)
                 if failure is None:
                     raise
                 raise failure from None
         return self._finish("finished")
 
-    def _failure(self, error: tf.errors.OpError | OSError) -> TrainingFailedError | None:
-        """What to tell the user; None where neither the machine nor the data is at fault."""
+    def _failure(self, error: Exception) -> TrainingFailedError | None:
+        """Note the status; what to tell the user, or None where neither machine nor data is at fault."""
         if _disk_is_full(error):
             # Not even the status can be counted on to be written.
             with suppress(OSError):
@@ -337,7 +352,9 @@ class _Training:
         if isinstance(error, tf.errors.ResourceExhaustedError):
             return TrainingFailedError(f"out of memory: {reason}; try a smaller training.batch_size")
         if isinstance(error, tf.errors.DataLossError):
-            return TrainingFailedError(f"dataset {self.plan.data.spec.name}: is damaged: {reason}; prepare it again")
+            return TrainingFailedError(
+                f"dataset {self.plan.data.spec.name}: is damaged: {reason}; prepare it again"
+            )
         return None
 
     def _fit(self, signals: SignalWatch) -> None:
@@ -352,7 +369,10 @@ class _Training:
         # An epoch that was left in the middle has fewer steps than the others: a `fit` of its own.
         sittings = [(self.clock.epoch, epochs, 0)]
         if self.clock.step:
-            sittings = [(self.clock.epoch, self.clock.epoch + 1, self.clock.step), (self.clock.epoch + 1, epochs, 0)]
+            sittings = [
+                (self.clock.epoch, self.clock.epoch + 1, self.clock.step),
+                (self.clock.epoch + 1, epochs, 0),
+            ]
         for first, last, start_step in sittings:
             if first >= last or self._stopped_early():
                 continue
@@ -378,6 +398,7 @@ class _Training:
             epochs=len(records),
             planned_epochs=self.plan.config.training.epochs,
             best_epoch=best,
+            stored_epoch=self.best.stored_epoch,
             metrics={
                 key: value
                 for key, value in chosen.items()
@@ -409,6 +430,7 @@ class _Training:
             "stopped_early": outcome.stopped_early,
             "monitor": outcome.monitor,
             "best_epoch": outcome.best_epoch,
+            "stored_epoch": outcome.stored_epoch,
             "metrics": dict(outcome.metrics),
             "seconds": round(outcome.seconds, 3),
             "examples_per_second": outcome.examples_per_second,
@@ -417,6 +439,6 @@ class _Training:
         }
 
 
-def _disk_is_full(error: tf.errors.OpError | OSError) -> bool:
+def _disk_is_full(error: Exception) -> bool:
     """TensorFlow and h5py say it in words only."""
     return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)

@@ -107,7 +107,8 @@ def test_the_origin_of_a_short_component_is_its_name():
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n" for before, key in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, key in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 
@@ -122,13 +123,18 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\nb: 2\na: 3\n", "c.yaml:3:1: a: given twice; the first is in line 1"),
         ("a:\n  b: 1\n  b: 1\n", "c.yaml:3:3: a.b: given twice; the first is in line 2"),
         ("a:\n\tb: 1\n", "c.yaml:2:1: not valid YAML: a tab; indent with spaces"),
-        ("a: 1\n---\na: 2\n", "c.yaml:2:1: not valid YAML: a second document begins here; a file holds one config"),
-        ("a: b: c\n", "c.yaml:1:5: not valid YAML: a `:` where no key can stand; check the indentation, or quote "
+        ("a: 1\n---\na: 2\n", "c.yaml:2:1: not valid YAML: a second document begins here; a file holds "
+         "one config"),
+        ("a: b: c\n", "c.yaml:1:5: not valid YAML: a `:` where no key can stand; check the indentation, "
+         "or quote "
          "a text that holds `: `"),
-        ("a: @b\n", "c.yaml:1:4: not valid YAML: found character '@' that cannot start any token; quote the text"),
-        ("a: [1\nb: 2\n", "c.yaml:2:2: not valid YAML: expected ',' or ']', but got ':', while parsing a flow "
+        ("a: @b\n", "c.yaml:1:4: not valid YAML: found character '@' that cannot start any token; quote "
+         "the text"),
+        ("a: [1\nb: 2\n", "c.yaml:2:2: not valid YAML: expected ',' or ']', but got ':', while parsing "
+         "a flow "
          "sequence that begins in line 1"),
-        ("a: 'b\n", "c.yaml:2:1: not valid YAML: found unexpected end of stream, while scanning a quoted scalar "
+        ("a: 'b\n", "c.yaml:2:1: not valid YAML: found unexpected end of stream, while scanning a "
+         "quoted scalar "
          "that begins in line 1"),
         ("a: *b\n", "c.yaml:1:4: not valid YAML: found undefined alias 'b'"),
         ("a: \x01\n", "c.yaml:1:4: the character U+0001 is not allowed in YAML; remove it"),
@@ -252,10 +258,12 @@ class TestOverride:
             ("a..b=3", "`a..b=3` is not of the form key=value, such as optimizer.learning_rate=3e-4"),
             ("model.filters[0]=3",
              "`model.filters[0]=3`: a list is given whole, such as model.filters='[16, 32]'"),
-            ("a=[1", "`a=[1`: the value is not valid YAML: expected ',' or ']', but got '<stream end>', while "
+            ("a=[1", "`a=[1`: the value is not valid YAML: expected ',' or ']', but got '<stream end>', "
+             "while "
              "parsing a flow sequence that begins in line 1"),
             ("a=!!python/name:os.system",
-             "`a=!!python/name:os.system`: the value is not valid YAML: the tag `!!python/name:os.system` is not "
+             "`a=!!python/name:os.system`: the value is not valid YAML: the tag "
+             "`!!python/name:os.system` is not "
              "allowed here; write plain values"),
             ("a=1\nb: 2", "`a=1\\nb: 2`: give each key=value as an argument of its own"),
         ],

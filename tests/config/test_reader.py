@@ -37,7 +37,12 @@ def test_precedence(write):
     document = read_config(top, ["training.seed=4"])
     assert document.values["training"] == {"epochs": 1, "batch_size": 2, "keep": 3, "seed": 4}
     origins = [document.origin(("training", key)).file for key in ("epochs", "batch_size", "keep", "seed")]
-    assert [origin.rpartition("/")[2] for origin in origins] == ["low.yaml", "middle.yaml", "top.yaml", "command line"]
+    assert [origin.rpartition("/")[2] for origin in origins] == [
+        "low.yaml",
+        "middle.yaml",
+        "top.yaml",
+        "command line",
+    ]
 
 
 def test_several_bases_later_ones_on_top(write):
@@ -76,7 +81,8 @@ def test_a_component_of_another_name_starts_anew(write):
 @pytest.mark.parametrize(
     ("extends", "message"),
     [
-        ("no.yaml", "c.yaml:1:10: extends: there is no file `no.yaml`; the path counts from the folder of c.yaml"),
+        ("no.yaml", "c.yaml:1:10: extends: there is no file `no.yaml`; the path counts from the folder "
+         "of c.yaml"),
         ("[a.yaml, no.yaml]",
          "c.yaml:1:19: extends[1]: there is no file `no.yaml`; the path counts from the folder of c.yaml"),
         (".", "c.yaml:1:10: extends: there is no file `.`; the path counts from the folder of c.yaml"),
@@ -136,7 +142,8 @@ def test_a_whole_component_by_its_name(write):
 def test_all_malformed_overrides_at_once(write):
     path = write("c.yaml", "seed: 1\n")
     assert refused(path, "seed", "a=[", "seed=2", "extends=base.yaml") == [
-        "command line: `a=[`: the value is not valid YAML: expected the node content, but found '<stream end>', "
+        "command line: `a=[`: the value is not valid YAML: expected the node content, but found "
+        "'<stream end>', "
         "while parsing a flow node that begins in line 1",
         "command line: `seed` is not of the form key=value, such as optimizer.learning_rate=3e-4",
         "command line: extends: stands in a file, not on the command line",

@@ -15,23 +15,29 @@ BASE = "dataset: digits\nmodel: mlp\n"
     ("text", "expected"),
     [
         ("training: {devices: cpu, jit: true}", "3:31: training.jit: XLA makes training slower on a CPU"),
-        ("training: {devices: cpu, precision: float16}", "3:37: training.precision: float16 is many times slower"),
-        ("training: {devices: 2, jit: true}", "3:29: training.jit: XLA does not work together with several devices"),
+        ("training: {devices: cpu, precision: float16}", "3:37: training.precision: float16 is many "
+         "times slower"),
+        ("training: {devices: 2, jit: true}", "3:29: training.jit: XLA does not work together with "
+         "several devices"),
         ("training: {devices: 2, steps_per_execution: 8}",
          "3:45: training.steps_per_execution: must be 1 or `auto` with several devices"),
         ("training: {devices: 2}\noptimizer: {name: adam, gradient_accumulation_steps: 4}",
          "4:54: optimizer.gradient_accumulation_steps: does not work with several devices"),
         ("optimizer: {name: adam, clipnorm: 1.0, clipvalue: 0.5}",
          "3:51: optimizer.clipvalue: only one way of clipping at a time; `clipnorm` is given too"),
-        ("optimizer: {name: sgd, nesterov: true}", "3:34: optimizer.nesterov: has no effect without momentum"),
-        ("optimizer: {name: sgd, learning_rate: {name: PiecewiseConstantDecay, boundaries: [9], values: [0.1]}}",
+        ("optimizer: {name: sgd, nesterov: true}", "3:34: optimizer.nesterov: has no effect without "
+         "momentum"),
+        ("optimizer: {name: sgd, learning_rate: {name: PiecewiseConstantDecay, boundaries: [9], values: "
+         "[0.1]}}",
          "3:95: optimizer.learning_rate.values: must have one item more than boundaries: 2, got 1"),
         ("metrics: [accuracy, Accuracy]", "3:21: metrics[1].name: `accuracy` is there already"),
         ("training: {early_stopping: {monitor: val_acuracy}}",
-         "3:38: training.early_stopping.monitor: nothing of the name `val_acuracy` is measured; known here: loss, "
+         "3:38: training.early_stopping.monitor: nothing of the name `val_acuracy` is measured; known "
+         "here: loss, "
          "val_loss, accuracy, val_accuracy, mean_absolute_error, val_mean_absolute_error"),
         ("metrics: [auc]\ntraining: {early_stopping: {monitor: val_accuracy}}",
-         "4:38: training.early_stopping.monitor: nothing of the name `val_accuracy` is measured; known here: loss, "
+         "4:38: training.early_stopping.monitor: nothing of the name `val_accuracy` is measured; known "
+         "here: loss, "
          "val_loss, auc, val_auc"),
     ],
 )  # fmt: skip
@@ -52,7 +58,8 @@ def test_contradiction(text, expected, write):
         "training: {devices: 2, jit: auto, steps_per_execution: 1}",
         "optimizer: {name: sgd, nesterov: true, momentum: 0.9}",
         "optimizer: {name: adam, clipnorm: 1.0, clipvalue: null}",
-        "optimizer: {name: sgd, learning_rate: {name: piecewise_constant_decay, boundaries: [9], values: [0.1, 0.2]}}",
+        "optimizer: {name: sgd, learning_rate: {name: piecewise_constant_decay, boundaries: [9], "
+        "values: [0.1, 0.2]}}",
         "metrics: [AUC]\ntraining: {early_stopping: {monitor: auc}}",
         "training: {early_stopping: {monitor: val_accuracy}}",
     ],

@@ -11,7 +11,11 @@ from bigmodel_cli.config.schema import Config
 from bigmodel_cli.errors import UsageError
 
 CLASSES = "name: c\ndataset: iris\nmodel: {name: mlp, hidden: [8]}\n"
-VALUES = "name: r\ndataset: {name: friedman, examples: 60, features: 5, targets: 2}\nmodel: {name: mlp, hidden: [4]}\n"
+VALUES = """\
+name: r
+dataset: {name: friedman, examples: 60, features: 5, targets: 2}
+model: {name: mlp, hidden: [4]}
+"""
 # Metrics that have no default for their point on the curve.
 GIVEN = {
     "precision_at_recall": {"recall": 0.5},
@@ -19,7 +23,9 @@ GIVEN = {
     "sensitivity_at_specificity": {"specificity": 0.5},
     "specificity_at_sensitivity": {"sensitivity": 0.5},
 }
-LOGITS = np.asarray([[2.0, -1.0, 0.5], [0.1, 0.2, -0.3], [-2.0, 1.0, 3.0], [0.0, 4.0, 1.0], [1.0, 1.5, -2.0]], "float32")
+LOGITS = np.asarray(
+    [[2.0, -1.0, 0.5], [0.1, 0.2, -0.3], [-2.0, 1.0, 3.0], [0.0, 4.0, 1.0], [1.0, 1.5, -2.0]], "float32"
+)
 INDICES = np.asarray([0, 2, 2, 1, 0], "int32")
 ONE_HOT = np.eye(3, dtype="float32")[INDICES]
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
@@ -89,9 +95,13 @@ def test_all_metrics_of_a_task_are_measured_together(text: str, config: Callable
     )
     assert {"accuracy", "auc", "f1_score"} <= set(good if text is CLASSES else bad)
     plan = trainer.prepare(
-        config(text, f"metrics=[{', '.join(map(metric, good))}]", "training.batch_size=16", "training.epochs=1")
+        config(
+            text, f"metrics=[{', '.join(map(metric, good))}]", "training.batch_size=16", "training.epochs=1"
+        )
     )
-    history = plan.model.fit(plan.pipeline.batches(), validation_data=plan.validation, verbose=0, shuffle=False).history
+    history = plan.model.fit(
+        plan.pipeline.batches(), validation_data=plan.validation, verbose=0, shuffle=False
+    ).history
     assert set(history) == {prefix + name for prefix in ("", "val_") for name in ("loss", *good)}
     assert all(np.isscalar(values[0]) and np.isfinite(values[0]) for values in history.values())
 
@@ -129,9 +139,13 @@ def test_binary_crossentropy_is_of_the_probabilities_that_are_served(config: Cal
 def test_hinges_compare_margins(config: Callable[..., Config]) -> None:
     own = (ONE_HOT * LOGITS).sum(axis=1)
     other = np.where(ONE_HOT == 1, -np.inf, LOGITS).max(axis=1)
-    assert _loss(config, CLASSES, "categorical_hinge") == pytest.approx(np.maximum(0, 1 + other - own).mean(), rel=1e-5)
+    assert _loss(config, CLASSES, "categorical_hinge") == pytest.approx(
+        np.maximum(0, 1 + other - own).mean(), rel=1e-5
+    )
     signs = 2 * ONE_HOT - 1
-    assert _loss(config, CLASSES, "hinge") == pytest.approx(np.maximum(0, 1 - signs * LOGITS).mean(), rel=1e-5)
+    assert _loss(config, CLASSES, "hinge") == pytest.approx(
+        np.maximum(0, 1 - signs * LOGITS).mean(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("targets", [INDICES, ONE_HOT], ids=["indices", "one-hot"])
@@ -166,7 +180,10 @@ def test_a_metric_begins_anew_every_epoch(config: Callable[..., Config]) -> None
 
 
 def test_regression_losses_by_hand(config: Callable[..., Config]) -> None:
-    true, predicted = np.asarray([[1.0, 2.0], [3.0, 4.0]], "float32"), np.asarray([[1.5, 2.0], [1.0, 6.0]], "float32")
+    true, predicted = (
+        np.asarray([[1.0, 2.0], [3.0, 4.0]], "float32"),
+        np.asarray([[1.5, 2.0], [1.0, 6.0]], "float32"),
+    )
     error = predicted - true
     for loss, expected in {
         "auto": (error**2).mean(),
@@ -186,7 +203,14 @@ def test_the_wrong_task_is_refused(argument: str, config: Callable[..., Config])
 
 @pytest.mark.parametrize(
     ("monitor", "higher"),
-    [("val_loss", False), ("loss", False), ("val_accuracy", True), ("auc", True), ("val_AUC", True), ("val_hinge", False)],
+    [
+        ("val_loss", False),
+        ("loss", False),
+        ("val_accuracy", True),
+        ("auc", True),
+        ("val_AUC", True),
+        ("val_hinge", False),
+    ],
 )
 def test_the_direction_of_improvement(monitor: str, higher: bool) -> None:
     from bigmodel_cli.training.objective import higher_is_better

@@ -44,16 +44,24 @@ def test_cosine_ends_with_training(config: Callable[..., Config]) -> None:
     from bigmodel_cli.training.optimizer import build_optimizer
 
     rate = "{name: cosine, peak: 0.4, final: 0.1, warmup_epochs: 1, start: 0.2}"
-    optimizer = build_optimizer(config(TEXT, "optimizer=sgd", f"optimizer.learning_rate={rate}"), steps_per_epoch=10)
+    optimizer = build_optimizer(
+        config(TEXT, "optimizer=sgd", f"optimizer.learning_rate={rate}"), steps_per_epoch=10
+    )
     schedule = optimizer._learning_rate
-    assert [float(schedule(step)) for step in (0, 5, 10, 20, 30)] == pytest.approx([0.2, 0.3, 0.4, 0.25, 0.1], rel=1e-5)
+    assert [float(schedule(step)) for step in (0, 5, 10, 20, 30)] == pytest.approx(
+        [0.2, 0.3, 0.4, 0.25, 0.1], rel=1e-5
+    )
 
 
 def test_parameters_reach_the_optimizer(config: Callable[..., Config]) -> None:
     from bigmodel_cli.training.optimizer import build_optimizer
 
     optimizer = build_optimizer(
-        config(TEXT, "optimizer={name: sgd, momentum: 0.9, nesterov: true, global_clipnorm: 2.0, learning_rate: 0.3}"), 1
+        config(
+            TEXT,
+            "optimizer={name: sgd, momentum: 0.9, nesterov: true, global_clipnorm: 2.0, learning_rate: 0.3}",
+        ),
+        1,
     )
     assert (optimizer.momentum, optimizer.nesterov, optimizer.global_clipnorm) == (0.9, True, 2.0)
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.3)
@@ -62,5 +70,7 @@ def test_parameters_reach_the_optimizer(config: Callable[..., Config]) -> None:
 def test_what_keras_refuses_is_a_message(config: Callable[..., Config]) -> None:
     from bigmodel_cli.training.optimizer import build_optimizer
 
-    with pytest.raises(UsageError, match=r"optimizer: Keras refuses these parameters of `adam`: .*gradient_accumulation"):
+    with pytest.raises(
+        UsageError, match=r"optimizer: Keras refuses these parameters of `adam`: .*gradient_accumulation"
+    ):
         build_optimizer(config(TEXT, "optimizer={name: adam, gradient_accumulation_steps: 1}"), 1)

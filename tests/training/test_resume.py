@@ -126,7 +126,9 @@ def _served(run: Run) -> list[np.ndarray]:
     return build.restore(run).model.get_weights()
 
 
-def interrupt(train: Callable[..., Run], tmp_path: Path, text: str, epoch: int, step: int, *overrides: str) -> Run:
+def interrupt(
+    train: Callable[..., Run], tmp_path: Path, text: str, epoch: int, step: int, *overrides: str
+) -> Run:
     with pytest.raises(InterruptedTrainingError) as error:
         train(text, *overrides, to="interrupted", listener=StopAt(epoch, step))
     run = Run(tmp_path / "interrupted")
@@ -136,11 +138,14 @@ def interrupt(train: Callable[..., Run], tmp_path: Path, text: str, epoch: int, 
     return run
 
 
-@pytest.mark.parametrize(
-    ("epoch", "step"), [(2, 6), (3, 8)], ids=["mid-epoch", "last-step-of-an-epoch"]
-)
+@pytest.mark.parametrize(("epoch", "step"), [(2, 6), (3, 8)], ids=["mid-epoch", "last-step-of-an-epoch"])
 def test_a_resumed_run_is_the_whole_run(
-    epoch: int, step: int, finished: Run, train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
+    epoch: int,
+    step: int,
+    finished: Run,
+    train: Callable[..., Run],
+    resume: Callable[..., Run],
+    tmp_path: Path,
 ) -> None:
     run = interrupt(train, tmp_path, DIGITS, epoch, step)
     at = {"epoch": epoch - 1, "step": step} if step < 8 else {"epoch": epoch, "step": 0}
@@ -205,7 +210,9 @@ def test_extending_a_finished_run(train: Callable[..., Run], resume: Callable[..
     assert run.read_summary()["planned_epochs"] == 4
 
 
-def test_more_patience_goes_on_after_early_stopping(train: Callable[..., Run], resume: Callable[..., Run]) -> None:
+def test_more_patience_goes_on_after_early_stopping(
+    train: Callable[..., Run], resume: Callable[..., Run]
+) -> None:
     """With a learning rate of almost nothing no epoch is better than the first."""
     text = CONSTANT.replace("0.01", "1.0e-12")
     long = train(text, "training.early_stopping.patience=3", "training.epochs=6", to="long")
@@ -267,7 +274,9 @@ def test_only_the_course_of_training_can_change(copied: Run, resume: Callable[..
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_a_process(bigmodel_process: Callable[..., Any], write: Callable[..., Path], tmp_path: Path) -> None:
+def test_ctrl_c_in_a_process(
+    bigmodel_process: Callable[..., Any], write: Callable[..., Path], tmp_path: Path
+) -> None:
     write("config.yaml", DIGITS.replace("epochs: 4", "epochs: 400").replace("patience: 2", "patience: 400"))
     process = subprocess.Popen(
         [sys.executable, "-m", "bigmodel_cli", "train", "config.yaml", "--run-dir", "run"],
@@ -282,7 +291,7 @@ def test_ctrl_c_in_a_process(bigmodel_process: Callable[..., Any], write: Callab
         while not run.metrics.exists() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, stderr
