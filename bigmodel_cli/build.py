@@ -117,8 +117,8 @@ def build_model(
         (output,) = (tensor.shape for tensor in model.outputs)
     except (AttributeError, TypeError, ValueError):
         raise ModelError(
-            f"model.name: `{config.model.name}` gave a {type(model).__name__} without known inputs and outputs; "
-            "return keras.Model(inputs, outputs)"
+            f"model.name: `{config.model.name}` gave a {type(model).__name__} without known "
+            "inputs and outputs; return keras.Model(inputs, outputs)"
         ) from None
     if output != (None, data.outputs):
         raise ModelError(

@@ -158,7 +158,7 @@ def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice
     if devices.count > 1:
         if asked not in ("auto", 1):
             raise UsageError(
-                f"training.steps_per_execution: must be 1 or `auto` on "
+                "training.steps_per_execution: must be 1 or `auto` on "
                 f"{devices.description}: Keras fails with more"
             )
         return Choice(1, "auto: several devices")

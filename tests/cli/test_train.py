@@ -163,9 +163,9 @@ def test_what_cannot_be_trained_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [80, 160])
-def test_a_live_bar_on_a_terminal(columns: int, iris: Path, tmp_path: Path) -> None:
+def test_a_live_bar_on_a_terminal(iris: Path, tmp_path: Path) -> None:
     """What was drawn and redrawn leaves the same lines as a pipe gets, and the cursor visible."""
+    columns = 80
     output = _on_terminal(
         ["train", "iris.yaml", "--run-dir", "run", "training.steps_per_execution=1"], tmp_path, columns
     )

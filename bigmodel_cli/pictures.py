@@ -1,0 +1,109 @@
+"""The pictures of predictions, for a run's own examples and for new inputs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bigmodel_cli import plots
+from bigmodel_cli.contracts import DataSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+IMAGES = 25
+"""Images in a grid of 5 x 5."""
+
+
+def image_grid(
+    spec: DataSpec,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    targets: Sequence[int | None] | np.ndarray,
+    path: Path,
+    *,
+    title: str,
+) -> Path:
+    """The first images with their predicted and true class.
+
+    Args:
+        spec: of a classification of images.
+        inputs: uint8 (n, height, width, channels); of these the first 25.
+        outputs: probabilities (n, classes).
+        targets: class indices (n,); None where the class is not known.
+        path: the PNG to write.
+        title: above all.
+    """
+    names = spec.target.names
+    images, shown = inputs[:IMAGES], outputs[:IMAGES]
+    labels = [None if target is None else names[int(target)] for target in targets[:IMAGES]]
+    predicted = [names[index] for index in shown.argmax(axis=1)]
+    return plots.image_grid(images, labels, predicted, shown.max(axis=1), path, title=title)
+
+
+def regression(
+    spec: DataSpec, outputs: np.ndarray, targets: np.ndarray, folder: Path, *, title: str
+) -> list[Path]:
+    """Predicted against true, and the residuals.
+
+    Args:
+        spec: of a regression.
+        outputs: predictions (n, targets).
+        targets: true values (n, targets).
+        folder: where the PNGs go.
+        title: above all.
+    """
+    names = spec.target.names
+    return [
+        plots.predicted_against_true(
+            targets, outputs, names, folder / "predicted_against_true.png", title=title
+        ),
+        plots.residuals(targets, outputs, names, folder / "residuals.png", title=title),
+    ]
+
+
+def has_line(spec: DataSpec) -> bool:
+    """Whether the model is a line: one number in, one out."""
+    return spec.task == "regression" and spec.input.shape == (1,) and spec.outputs == 1
+
+
+def fitted_line(
+    spec: DataSpec,
+    predict: Callable[[np.ndarray], np.ndarray],
+    inputs: np.ndarray,
+    values: np.ndarray,
+    path: Path,
+    *,
+    title: str,
+    least_squares: tuple[float, float] | None = None,
+) -> Path:
+    """The model's line through points.
+
+    Args:
+        spec: one for which `has_line` holds.
+        predict: inputs (m, 1) to predictions (m, 1).
+        inputs: (n, 1).
+        values: true values (n, 1), or predictions where those are not known.
+        path: the PNG to write.
+        title: above all.
+        least_squares: slope and intercept of another line to draw.
+    """
+    import numpy as np
+
+    line = np.linspace(inputs.min(), inputs.max(), 200, dtype=np.float32)
+    extra = []
+    if least_squares is not None:
+        slope, intercept = least_squares
+        extra.append(("least squares", line, slope * line + intercept))
+    return plots.fitted_line(
+        inputs[:, 0],
+        values[:, 0],
+        line,
+        predict(line[:, None])[:, 0],
+        path,
+        title=title,
+        extra=extra,
+        x_name=(spec.input.names or ("x",))[0],
+        y_name=spec.target.names[0],
+    )
