@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build, plots, rundir
+from bigmodel_cli import build, pictures, plots, rundir
 from bigmodel_cli.build import Data, Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import evaluation_batches
@@ -23,7 +23,6 @@ from bigmodel_cli.models.linear_regression import coefficients
 from bigmodel_cli.rundir import Run
 
 BATCH_SIZE = 256
-PICTURED = 25
 
 
 @dataclass(frozen=True)
@@ -151,67 +150,31 @@ def _pictures(
     folder: Path,
 ) -> list[Path]:
     spec, title = restored.spec, f"{restored.config.name}, {split} split"
-    names = spec.target.names
-    if isinstance(report, RegressionReport):
-        found = [
-            plots.predicted_against_true(
-                targets, outputs, names, folder / "predicted_against_true.png", title=title
-            ),
-            plots.residuals(targets, outputs, names, folder / "residuals.png", title=title),
-        ]
-        if spec.input.shape == (1,) and spec.outputs == 1:
-            found.append(
-                _fitted_line(restored, data, split, least_squares, folder / "fitted_line.png", title)
-            )
+    if isinstance(report, ClassificationReport):
+        matrix = folder / "confusion_matrix.png"
+        found = [plots.confusion_matrix(report.confusion, spec.target.names, matrix, title=title)]
+        if spec.input.kind == "image":
+            images = data.splits[split].first_inputs(pictures.IMAGES)
+            grid = folder / "predictions.png"
+            found.append(pictures.image_grid(spec, images, outputs, targets, grid, title=title))
         return found
-    found = [plots.confusion_matrix(report.confusion, names, folder / "confusion_matrix.png", title=title)]
-    if spec.input.kind == "image":
-        images = first_inputs(data, split)
-        predicted = outputs[: len(images)].argmax(axis=1)
+    found = pictures.regression(spec, outputs, targets, folder, title=title)
+    if pictures.has_line(spec):
+        exact = None
+        if least_squares is not None:
+            exact = (least_squares.exact_slopes[0][0], least_squares.exact_intercepts[0])
         found.append(
-            plots.image_grid(
-                images,
-                [names[index] for index in targets[: len(images)]],
-                [names[index] for index in predicted],
-                outputs[: len(images)].max(axis=1),
-                folder / "predictions.png",
+            pictures.fitted_line(
+                spec,
+                restored.predict,
+                data.splits[split].arrays()[0],
+                targets,
+                folder / "fitted_line.png",
                 title=title,
+                least_squares=exact,
             )
         )
     return found
-
-
-def first_inputs(data: Data, split: SplitName, count: int = PICTURED) -> np.ndarray:
-    """The first inputs of a split, without reading the others."""
-    batch = next(iter(data.splits[split].examples().take(count).batch(count)))
-    return np.asarray(batch[0])
-
-
-def _fitted_line(
-    restored: Restored,
-    data: Data,
-    split: SplitName,
-    least_squares: LeastSquares | None,
-    path: Path,
-    title: str,
-) -> Path:
-    inputs, targets = data.splits[split].arrays()
-    line = np.linspace(inputs.min(), inputs.max(), 200, dtype=np.float32)
-    extra = []
-    if least_squares is not None:
-        exact = line * least_squares.exact_slopes[0][0] + least_squares.exact_intercepts[0]
-        extra.append(("least squares", line, exact))
-    return plots.fitted_line(
-        inputs[:, 0],
-        targets[:, 0],
-        line,
-        restored.model.predict(line[:, None], verbose=0)[:, 0],
-        path,
-        title=title,
-        extra=extra,
-        x_name=(restored.spec.input.names or ("x",))[0],
-        y_name=restored.spec.target.names[0],
-    )
 
 
 def _write_predictions(path: Path, restored: Restored, targets: np.ndarray, outputs: np.ndarray) -> None:

@@ -91,7 +91,10 @@ def fitted_line(
     """
     import numpy as np
 
-    line = np.linspace(inputs.min(), inputs.max(), 200, dtype=np.float32)
+    # Over the range of the training examples at least: new inputs may be one point.
+    spread = 2 * spec.input.variance[0] ** 0.5
+    low, high = spec.input.mean[0] - spread, spec.input.mean[0] + spread
+    line = np.linspace(min(low, inputs.min()), max(high, inputs.max()), 200, dtype=np.float32)
     extra = []
     if least_squares is not None:
         slope, intercept = least_squares

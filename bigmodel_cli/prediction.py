@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli import build, inputs, plots, rundir
+from bigmodel_cli import build, inputs, pictures, rundir
 from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import evaluation_batches
@@ -22,7 +22,6 @@ from bigmodel_cli.rundir import Run
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 BATCH_SIZE = 256
-PICTURED = 25
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Predictions:
     Attributes:
         restored: the run they come from.
         items: one an input.
-        values: the inputs of the first readable ones, for the picture.
+        values: the inputs of the readable ones, as far as a picture needs them.
     """
 
     restored: Restored
@@ -116,7 +115,7 @@ def predict_inputs(run: Run, arguments: Sequence[str]) -> Predictions:
     values = np.stack([row.value for row in readable if row.value is not None])
     outputs = iter(restored.model.predict(values, batch_size=BATCH_SIZE, verbose=0))
     items = tuple(_item(row, None if row.value is None else next(outputs)) for row in rows)
-    return Predictions(restored, items, values[:PICTURED])
+    return Predictions(restored, items, values)
 
 
 def _item(row: Row, outputs: np.ndarray | None) -> Prediction:
@@ -140,12 +139,12 @@ def predict_split(run: Run, split: SplitName, limit: int | None) -> Predictions:
     batches = evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
     count = min(limit or examples.size, examples.size)
     outputs = restored.predict(batches.take(-(-count // BATCH_SIZE)))[:count]
-    first = next(iter(batches.take(1)))
     items = tuple(
         Prediction(str(index), output, target=target)
         for index, (output, target) in enumerate(zip(outputs, examples.targets()[:count], strict=True))
     )
-    return Predictions(restored, items, np.asarray(first[0])[: min(count, PICTURED)])
+    shown = count if pictures.has_line(restored.spec) else min(count, pictures.IMAGES)
+    return Predictions(restored, items, examples.first_inputs(shown))
 
 
 def write(predictions: Predictions, path: Path) -> None:
@@ -192,24 +191,28 @@ def check_output(path: Path) -> None:
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
 
 
-def picture(predictions: Predictions, folder: Path) -> Path | None:
-    """Draw the predictions; None where there is nothing to see.
+def draw(predictions: Predictions, folder: Path) -> list[Path]:
+    """Draw the predictions; nothing where there is nothing to see.
 
-    A 5 x 5 grid for images; predicted against true for regression with known targets.
+    A 5 x 5 grid for images; predicted against true and residuals for regression with known targets; the
+    model's line for one input and one output.
     """
     restored = predictions.restored
     spec, title = restored.spec, restored.config.name
     items = [item for item in predictions.items if item.outputs is not None]
-    path = folder / "predictions.png"
-    if spec.input.kind == "image" and spec.task == "classification":
-        names = spec.target.names
-        shown = items[: len(predictions.values)]
-        known = [None if item.target is None else names[int(item.target)] for item in shown]
-        outputs = np.stack([np.asarray(item.outputs) for item in shown])
-        predicted = [names[index] for index in outputs.argmax(axis=1)]
-        return plots.image_grid(predictions.values, known, predicted, outputs.max(axis=1), path, title=title)
-    if spec.task == "regression" and items[0].target is not None:
-        targets = np.stack([item.target for item in items])
-        outputs = np.stack([np.asarray(item.outputs) for item in items])
-        return plots.predicted_against_true(targets, outputs, spec.target.names, path, title=title)
-    return None
+    outputs = np.stack([np.asarray(item.outputs) for item in items])
+    targets = [item.target for item in items]
+    if spec.task == "classification":
+        if spec.input.kind != "image":
+            return []
+        path = folder / "predictions.png"
+        return [pictures.image_grid(spec, predictions.values, outputs, targets, path, title=title)]
+    known = targets[0] is not None
+    found = pictures.regression(spec, outputs, np.stack(targets), folder, title=title) if known else []
+    if pictures.has_line(spec):
+        values = np.stack(targets) if known else outputs
+        path = folder / "fitted_line.png"
+        found.append(
+            pictures.fitted_line(spec, restored.predict, predictions.values, values, path, title=title)
+        )
+    return found

@@ -14,7 +14,16 @@ from pydantic_core import PydanticUndefined
 
 from bigmodel_cli import components
 from bigmodel_cli.components import Definition, Kind
-from bigmodel_cli.config.schema import Checkpoint, Config, Dataset, EarlyStopping, Optimizer, Section, Splits, Training
+from bigmodel_cli.config.schema import (
+    Checkpoint,
+    Config,
+    Dataset,
+    EarlyStopping,
+    Optimizer,
+    Section,
+    Splits,
+    Training,
+)
 
 _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Top level", "", Config),
@@ -31,7 +40,11 @@ _OWN: tuple[tuple[str, Kind], ...] = (
     ("Augmentations", "augmentations"),
     ("Schedules", "schedules"),
 )
-_KERAS: tuple[tuple[str, Kind], ...] = (("Optimizers", "optimizers"), ("Losses", "losses"), ("Metrics", "metrics"))
+_KERAS: tuple[tuple[str, Kind], ...] = (
+    ("Optimizers", "optimizers"),
+    ("Losses", "losses"),
+    ("Metrics", "metrics"),
+)
 
 
 def reference() -> str:
@@ -43,8 +56,9 @@ def _lines() -> Iterator[str]:
     yield "# Configs: every key"
     yield ""
     yield "<!-- generated: python -m bigmodel_cli.reference > docs/config.md -->"
-    yield "A config is YAML 1.2. A component is a `name` and its own parameters; `adam` is short for `{name: adam}`."
-    yield "`extends: base.yaml` builds on other configs. `bigmodel explain CONFIG` prints what a config comes to."
+    yield "A config is YAML 1.2. A component is a `name` and its own parameters; `adam` is short for"
+    yield "`{name: adam}`. `extends: base.yaml` builds on other configs. `bigmodel explain CONFIG` prints"
+    yield "what a config comes to."
     for title, text, section in _SECTIONS:
         yield f"\n## {title}\n"
         if text:

@@ -85,6 +85,8 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 def tfds_dir() -> Path:
     """A folder with prepared MNIST and CIFAR-10; the test is skipped where there is none."""
     folder = Path(os.environ.get("TFDS_DATA_DIR", ""))
-    if not os.environ.get("TFDS_DATA_DIR") or not all((folder / name).is_dir() for name in ("mnist", "cifar10")):
+    if not os.environ.get("TFDS_DATA_DIR") or not all(
+        (folder / name).is_dir() for name in ("mnist", "cifar10")
+    ):
         pytest.skip("needs prepared mnist and cifar10 in TFDS_DATA_DIR")
     return folder

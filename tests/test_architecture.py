@@ -21,7 +21,7 @@ LAYERS = (
     ("", "errors", "contracts"),
     ("config",),
     ("catalogue", "components", "validation", "json_schema", "reference", "rundir", "devices", "engine"),
-    ("data", "models", "flops", "metrics", "plots", "inputs"),
+    ("data", "models", "flops", "metrics", "plots", "pictures", "inputs"),
     ("build",),
     ("training", "evaluation", "prediction", "summary", "doctor"),
     ("cli", "__main__"),

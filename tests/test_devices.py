@@ -108,13 +108,13 @@ import keras
 from bigmodel_cli import build, devices, validation
 from bigmodel_cli.cli.progress import TrainingProgress
 from bigmodel_cli.rundir import Run
-from bigmodel_cli.training import trainer
+from bigmodel_cli.training import planning, trainer
 
 def sitting(name, chosen, *overrides, resume=False):
-    trainer.choose = lambda setting: chosen
+    planning.choose = lambda setting: chosen
     run = Run(Path(name))
     load = validation.load_resumed if resume else validation.load
-    plan = trainer.prepare(load(run.config if resume else Path("config.yaml"), overrides).config)
+    plan = planning.prepare(load(run.config if resume else Path("config.yaml"), overrides).config)
     if not resume:
         trainer.start(plan, run.path)
     trainer.train(plan, run, TrainingProgress(quiet=True), resume=resume)

@@ -33,10 +33,10 @@ training: {epochs: 1, batch_size: 8, tensorboard: false}
 
 def _train(folder: Path, text: str) -> Run:
     from bigmodel_cli.cli.progress import TrainingProgress
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning, trainer
 
     (folder / "config.yaml").write_text(text, encoding="utf-8")
-    plan = trainer.prepare(validation.load(folder / "config.yaml").config)
+    plan = planning.prepare(validation.load(folder / "config.yaml").config)
     run = trainer.start(plan, folder / "run")
     trainer.train(plan, run, TrainingProgress(quiet=True))
     return run
@@ -172,18 +172,22 @@ def test_data_that_changed_are_not_predicted_for(digits: Run, tmp_path: Path) ->
         prediction.predict_split(run, "test", None)
 
 
-def test_the_picture(digits: Run, line: Run, tmp_path: Path) -> None:
+def test_pictures(digits: Run, line: Run, tmp_path: Path) -> None:
     from bigmodel_cli import prediction
 
+    drawn = {}
     for run in (digits, line):
         folder = tmp_path / run.path.parent.name
         folder.mkdir()
-        path = prediction.picture(prediction.predict_split(run, "test", 25), folder)
-        assert path is not None
-        with Image.open(path) as image:
-            assert min(image.size) > 400
-    single = prediction.predict_inputs(line, ["1"])
-    assert prediction.picture(single, tmp_path) is None
+        paths = prediction.draw(prediction.predict_split(run, "test", 25), folder)
+        drawn[run] = [path.name for path in paths]
+        for path in paths:
+            with Image.open(path) as image:
+                assert min(image.size) > 400
+    assert drawn[digits] == ["predictions.png"]
+    assert drawn[line] == ["predicted_against_true.png", "residuals.png", "fitted_line.png"]
+    single = prediction.draw(prediction.predict_inputs(line, ["1"]), tmp_path)
+    assert [path.name for path in single] == ["fitted_line.png"]
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,7 @@ def command(
         prediction.write(found, path)
         _show(found)
         click.echo(f"\n{len(found.items):,} prediction{'s' if len(found.items) > 1 else ''} in {path}")
-        picture = prediction.picture(found, folder)
-        if picture is not None:
+        for picture in prediction.draw(found, folder):
             click.echo(f"picture in {picture}")
     for error in found.errors[:_SHOWN]:
         click.echo(f"not read: {error}", err=True)

@@ -18,8 +18,8 @@ from bigmodel_cli.rundir import RUNS
 
 if TYPE_CHECKING:
     from bigmodel_cli.rundir import Run
+    from bigmodel_cli.training.planning import Plan
     from bigmodel_cli.training.reporter import EpochRecord, Outcome
-    from bigmodel_cli.training.trainer import Plan
 
 _SHORT = {
     "accuracy": "acc", "mean_absolute_error": "mae", "mean_squared_error": "mse",

@@ -52,9 +52,9 @@ def command(
     with progress.starting("starting TensorFlow"):
         engine.start()
     with progress.starting("preparing data and model"):
-        from bigmodel_cli.training import trainer
+        from bigmodel_cli.training import planning, trainer
 
-        plan = trainer.prepare(loaded.config)
+        plan = planning.prepare(loaded.config)
     if resume is None:
         run = trainer.start(plan, run_dir)
     with progress.logging(run.log):

@@ -50,6 +50,6 @@ def _check(path: Path, build_too: bool) -> None:
         from bigmodel_cli import engine
 
         engine.start()
-        from bigmodel_cli.training.trainer import prepare
+        from bigmodel_cli.training.planning import prepare
 
         prepare(loaded.config)

@@ -74,6 +74,13 @@ class SplitData:
         """Targets (size, *target.shape), without decoding inputs."""
         return _joined([_picked(self.source.targets(part.span), part) for part in self.parts])
 
+    def first_inputs(self, count: int) -> np.ndarray:
+        """The first inputs (at most count, *input.shape), without reading the others."""
+        import numpy as np
+
+        inputs, _ = next(iter(self.examples().take(count).batch(count)))
+        return np.asarray(inputs)
+
     def examples(self) -> tf.data.Dataset:
         """The same as `arrays`, as a stream of single (input, target) with a known cardinality.
 

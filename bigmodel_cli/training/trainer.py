@@ -1,11 +1,9 @@
-"""Train a config: everything is prepared and checked first, then the run is made and `fit` called."""
+"""Train what has been planned: make the run, call `fit`, and leave a whole run directory in every case."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,13 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build, plots, rundir, validation
-from bigmodel_cli.build import Data
-from bigmodel_cli.config.schema import Component, Config
-from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
-from bigmodel_cli.devices import Choice, Devices, choose
-from bigmodel_cli.errors import DataError, InterruptedTrainingError, TrainingFailedError, UsageError
-from bigmodel_cli.flops import count_flops
+from bigmodel_cli import plots, rundir, validation
+from bigmodel_cli.config.schema import Component
+from bigmodel_cli.errors import InterruptedTrainingError, TrainingFailedError
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import checkpoint, environment
 from bigmodel_cli.training.callbacks import (
@@ -34,179 +28,8 @@ from bigmodel_cli.training.callbacks import (
 )
 from bigmodel_cli.training.checkpoint import Position
 from bigmodel_cli.training.checkpointing import Checkpoints
-from bigmodel_cli.training.objective import Objective, build_objective
-from bigmodel_cli.training.optimizer import build_optimizer
+from bigmodel_cli.training.planning import Plan
 from bigmodel_cli.training.reporter import Outcome, Reporter
-
-STEPS_PER_EXECUTION = 32
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that training needs, built and checked; nothing is written yet.
-
-    Attributes:
-        config: complete.
-        data: what to train on.
-        devices: what to train on, in hardware.
-        choices: what every `auto` became, and why.
-        model: compiled, in the chosen precision.
-        serving: float32, with probabilities or values as output; what model.keras holds.
-        objective: loss and metrics.
-        pipeline: the training examples.
-        validation: batches of the validation split.
-        parameters: number of weights.
-        flops: floating-point operations of one example's forward pass.
-    """
-
-    config: Config
-    data: Data
-    devices: Devices
-    choices: Mapping[str, Choice]
-    model: keras.Model
-    serving: keras.Model
-    objective: Objective
-    pipeline: TrainingPipeline
-    validation: tf.data.Dataset
-    parameters: int
-    flops: int
-
-
-def prepare(config: Config) -> Plan:
-    """Load the data, choose the device, build the model and pull one batch.
-
-    Raises:
-        BigmodelError: anything that would make training fail at its first step.
-    """
-    if config.training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    devices = choose(config.training.devices)
-    data = build.load_data(config)
-    train = data.splits["train"]
-    batch_size = config.training.batch_size
-    if batch_size > train.size:
-        raise DataError(
-            f"training.batch_size: {batch_size} is larger than the training split of {data.spec.name}, which "
-            f"has {train.size} examples; use at most that"
-        )
-    model = build.build_model(config, data.spec)
-    flops = count_flops(model).total
-    precision = _precision(config, devices, model)
-    serving = build.serving_model(model, data.spec)
-    if precision.value != "float32" or devices.count > 1:
-        model = build.build_model(config, data.spec, precision.value, devices.scope())
-    objective = build_objective(config, data.spec)
-    pipeline = TrainingPipeline(
-        train,
-        batch_size=batch_size,
-        seed=config.seed,
-        augmentations=build.augmentations(config),
-        in_memory=data.in_memory.value,
-        one_hot=objective.one_hot,
-    )
-    validation_batches = evaluation_batches(
-        data.splits["validation"],
-        batch_size=batch_size,
-        in_memory=data.in_memory.value,
-        one_hot=objective.one_hot,
-    )
-    _check_first_batch(pipeline, data)
-    steps = _steps_per_execution(config, devices, pipeline.steps)
-    _compile(config, devices, model, objective, pipeline.steps, steps.value)
-    _try_out(model, validation_batches)
-    return Plan(
-        config=config,
-        data=data,
-        devices=devices,
-        choices={
-            "devices": Choice(devices.description, devices.reason),
-            "precision": precision,
-            "steps_per_execution": steps,
-            "data_in_memory": data.in_memory,
-            "loss": Choice(
-                objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"
-            ),
-        },
-        model=model,
-        serving=serving,
-        objective=objective,
-        pipeline=pipeline,
-        validation=validation_batches,
-        parameters=model.count_params(),
-        flops=flops,
-    )
-
-
-def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
-    asked = config.training.precision
-    if asked == "float16" and devices.kind == "cpu":
-        raise UsageError("training.precision: float16 is many times slower than float32 on a CPU; use `auto`")
-    if asked != "auto":
-        return Choice(asked, "asked for")
-    heavy = any(
-        "Conv" in type(layer).__name__ or "Attention" in type(layer).__name__ for layer in model.layers
-    )
-    if not heavy:
-        return Choice("float32", "auto: no convolutions or attention")
-    if not devices.bfloat16:
-        return Choice("float32", "auto: no fast bfloat16 here")
-    return Choice("bfloat16", f"auto: {devices.bfloat16}")
-
-
-def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice:
-    asked = config.training.steps_per_execution
-    if devices.count > 1:
-        if asked not in ("auto", 1):
-            raise UsageError(
-                "training.steps_per_execution: must be 1 or `auto` on "
-                f"{devices.description}: Keras fails with more"
-            )
-        return Choice(1, "auto: several devices")
-    if asked == "auto":
-        return Choice(min(STEPS_PER_EXECUTION, steps), "auto")
-    if asked > steps:
-        return Choice(steps, f"an epoch has no more, asked for {asked}")
-    return Choice(asked, "asked for")
-
-
-def _compile(
-    config: Config, devices: Devices, model: keras.Model, objective: Objective, steps: int, per_execution: int
-) -> None:
-    with devices.scope():
-        if devices.count > 1:
-            for layer in model._flatten_layers():
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    # Statistics of one device's share of the batch would be silently wrong.
-                    layer.synchronized = True
-        model.compile(
-            optimizer=build_optimizer(config, steps),
-            loss=objective.loss,
-            metrics=list(objective.metrics),
-            steps_per_execution=per_execution,
-            jit_compile=False if devices.count > 1 else config.training.jit,
-        )
-        model.optimizer.build(model.trainable_variables)
-
-
-def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
-    try:
-        inputs, _ = next(iter(pipeline.batches()))
-    except tf.errors.DataLossError as error:
-        raise DataError(f"dataset: {data.spec.name} is damaged: {error.message}; prepare it again") from None
-    if tuple(inputs.shape[1:]) != data.spec.input.shape:
-        raise DataError(
-            f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "
-            f"{data.spec.input.shape}"
-        )
-
-
-def _try_out(model: keras.Model, validation: tf.data.Dataset) -> None:
-    """Measure one batch: a loss or metric that cannot take it fails here, before the run is made.
-
-    It also makes the variables of the metrics, which a checkpoint holds.
-    """
-    model.evaluate(validation.take(1), verbose=0)
-    model.reset_metrics()
 
 
 def start(plan: Plan, path: Path | None) -> Run:

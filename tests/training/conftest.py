@@ -62,9 +62,9 @@ def train(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Run]:
     """`train(text, "training.epochs=3", to="short")`: a run in tmp_path/short."""
 
     def run_config(text: str, *overrides: str, to: str, listener: Listener | None = None) -> Run:
-        from bigmodel_cli.training import trainer
+        from bigmodel_cli.training import planning, trainer
 
-        plan = trainer.prepare(config(text, *overrides))
+        plan = planning.prepare(config(text, *overrides))
         run = trainer.start(plan, tmp_path / to)
         trainer.train(plan, run, listener or Listener())
         return run
@@ -103,9 +103,9 @@ def resume() -> Callable[..., Run]:
     """`resume(run, "training.epochs=6")`: the same run, gone on with."""
 
     def resume_run(run: Run, *overrides: str, listener: Listener | None = None) -> Run:
-        from bigmodel_cli.training import trainer
+        from bigmodel_cli.training import planning, trainer
 
-        plan = trainer.prepare(validation.load_resumed(run.config, overrides).config)
+        plan = planning.prepare(validation.load_resumed(run.config, overrides).config)
         trainer.train(plan, run, listener or Listener(), resume=True)
         return run
 

@@ -84,7 +84,7 @@ def test_every_loss_trains_or_says_what_it_is_not_for(
 
 @pytest.mark.parametrize("text", [CLASSES, VALUES], ids=["classification", "regression"])
 def test_all_metrics_of_a_task_are_measured_together(text: str, config: Callable[..., Config]) -> None:
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning
 
     def metric(name: str) -> str:
         extra = "".join(f", {key}: {value}" for key, value in GIVEN.get(name, {}).items())
@@ -94,7 +94,7 @@ def test_all_metrics_of_a_task_are_measured_together(text: str, config: Callable
         components.names("metrics"), lambda name: _objective(config(text, f"metrics=[{metric(name)}]"))
     )
     assert {"accuracy", "auc", "f1_score"} <= set(good if text is CLASSES else bad)
-    plan = trainer.prepare(
+    plan = planning.prepare(
         config(
             text, f"metrics=[{', '.join(map(metric, good))}]", "training.batch_size=16", "training.epochs=1"
         )
@@ -108,9 +108,9 @@ def test_all_metrics_of_a_task_are_measured_together(text: str, config: Callable
 
 @pytest.mark.parametrize("loss", ["auto", "categorical_crossentropy"])
 def test_accuracy_is_of_the_classes_whatever_the_loss_takes(loss: str, config: Callable[..., Config]) -> None:
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning
 
-    plan = trainer.prepare(config(CLASSES, f"loss={loss}", "metrics=[accuracy, categorical_accuracy]"))
+    plan = planning.prepare(config(CLASSES, f"loss={loss}", "metrics=[accuracy, categorical_accuracy]"))
     found = plan.model.evaluate(plan.validation, verbose=0, return_dict=True)
     inputs, targets = plan.data.splits["validation"].arrays()
     expected = float((plan.serving.predict(inputs, verbose=0).argmax(axis=1) == targets).mean())

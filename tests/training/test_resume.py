@@ -51,11 +51,11 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """DIGITS trained without interruption; not to be changed."""
     from bigmodel_cli import validation
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning, trainer
 
     folder = tmp_path_factory.mktemp("finished")
     (folder / "config.yaml").write_text(DIGITS, encoding="utf-8")
-    plan = trainer.prepare(validation.load(folder / "config.yaml").config)
+    plan = planning.prepare(validation.load(folder / "config.yaml").config)
     run = trainer.start(plan, folder / "run")
     trainer.train(plan, run, StopAt(0, 0))
     return run

@@ -57,18 +57,18 @@ class Silent:
 
 
 def _trained(config: Config, path: Path) -> Run:
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning, trainer
 
-    plan = trainer.prepare(config)
+    plan = planning.prepare(config)
     run = trainer.start(plan, path)
     trainer.train(plan, run, Silent())
     return run
 
 
 def _prepared(config: Config) -> Any:
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning
 
-    return trainer.prepare(config)
+    return planning.prepare(config)
 
 
 def test_what_a_run_holds(iris: Run) -> None:
@@ -301,9 +301,9 @@ def test_results_do_not_depend_on_the_steps_of_an_execution(train: Callable[...,
 
 def test_float16_on_a_cpu_is_refused(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
     from bigmodel_cli import devices
-    from bigmodel_cli.training import trainer
+    from bigmodel_cli.training import planning
 
-    monkeypatch.setattr(trainer, "choose", lambda setting: devices._cpu("asked for"))
+    monkeypatch.setattr(planning, "choose", lambda setting: devices._cpu("asked for"))
     with pytest.raises(UsageError, match=r"training\.precision: float16 is many times slower"):
         _prepared(config(IRIS, "training.precision=float16"))
 
