@@ -22,9 +22,10 @@ FILE = Path(__file__).with_name("catalogue.json")
 
 # Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
 # belongs to segmentation or embeddings, which no model here gives. Poisson takes the logarithm of the
-# prediction, which a regression does not keep above 0.
+# prediction, which a regression does not keep above 0. ScheduleFreeAdamW means other weights for evaluation
+# than for training, and Keras never puts them into the model.
 _NOT_FOR_CONFIGS = {
-    "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"},
+    "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "ScheduleFreeAdamW"},
     "losses": {"Loss", "CTC", "Circle", "Dice", "Poisson", "Tversky"},
     "metrics": {
         "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "MeanIoU", "OneHotIoU",

@@ -100,6 +100,14 @@ class Run:
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.data}: is damaged ({error}); train again") from None
 
+    def read_environment(self) -> dict[str, Any]:
+        """The environment that the run began in.
+
+        Raises:
+            UsageError: the file is missing or damaged.
+        """
+        return _read_json(self.environment)
+
     def history(self) -> list[dict[str, Any]]:
         """The epochs of metrics.jsonl, in order; an unfinished last line is left out."""
         if not self.metrics.exists():

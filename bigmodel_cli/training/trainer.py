@@ -70,6 +70,7 @@ class _Training:
             for text in warnings:
                 reporter.note(text)
             self._continue_config()
+            self._compare_precision()
             if position.epoch < plan.config.training.epochs:
                 step = f" after step {position.step} of {plan.pipeline.steps}" if position.step else ""
                 reporter.note(f"going on in epoch {position.epoch + 1}{step}")
@@ -131,6 +132,16 @@ class _Training:
                 f"{before.training.epochs}: the rate jumps to where it stands on the new curve"
             )
         rundir.write_yaml(self.run.config, config.model_dump(mode="json"))
+
+    def _compare_precision(self) -> None:
+        """Say when `auto` chooses otherwise here: the numbers will not be those of the other machine."""
+        now = self.plan.choices["precision"].value
+        then = self.run.read_environment().get("choices", {}).get("precision", {}).get("value", now)
+        if then != now:
+            self.reporter.note(
+                f"this run began in {then} and goes on in {now}, which `auto` chooses here; to keep the "
+                f"arithmetic, set training.precision to {then} in {self.run.config}"
+            )
 
     def _position(self, epoch: int, step: int) -> Position:
         callbacks = {"best": self.best.state()}

@@ -242,6 +242,15 @@ def test_a_longer_cosine_is_said(copied: Run, resume: Callable[..., Run]) -> Non
     assert "going on in epoch 5" in listener.notes
 
 
+def test_another_precision_than_at_the_beginning_is_said(copied: Run, resume: Callable[..., Run]) -> None:
+    text = copied.environment.read_text()
+    then = copied.read_environment()["choices"]["precision"]["value"]
+    copied.environment.write_text(text.replace(f'"value": "{then}"', '"value": "float16"'))
+    listener = StopAt(0, 0)
+    resume(copied, "training.epochs=5", listener=listener)
+    assert any(f"began in float16 and goes on in {then}" in note for note in listener.notes)
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     finished: Run, copied: Run, resume: Callable[..., Run]
 ) -> None:
