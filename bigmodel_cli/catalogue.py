@@ -52,7 +52,7 @@ _KNOWN: Mapping[str, Any] = {
     "clipnorm": Annotated[float, Field(gt=0)] | None,
     "clipvalue": Annotated[float, Field(gt=0)] | None,
     "global_clipnorm": Annotated[float, Field(gt=0)] | None,
-    "gradient_accumulation_steps": _Count | None,
+    "gradient_accumulation_steps": Annotated[int, Field(ge=2)] | None,
     "momentum": _Share,
     "beta_1": _Open,
     "beta_2": _Open,

@@ -77,6 +77,7 @@ def fitted_line(
     *,
     title: str,
     least_squares: tuple[float, float] | None = None,
+    points: str = "examples",
 ) -> Path:
     """The model's line through points.
 
@@ -88,6 +89,7 @@ def fitted_line(
         path: the PNG to write.
         title: above all.
         least_squares: slope and intercept of another line to draw.
+        points: what the values are, for the legend.
     """
     import numpy as np
 
@@ -109,4 +111,5 @@ def fitted_line(
         extra=extra,
         x_name=(spec.input.names or ("x",))[0],
         y_name=spec.target.names[0],
+        points=points,
     )

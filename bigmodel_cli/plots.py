@@ -300,6 +300,7 @@ def fitted_line(
     extra: Sequence[tuple[str, Array, Array]] = (),
     x_name: str = "x",
     y_name: str = "y",
+    points: str = "examples",
 ) -> Path:
     """Draw examples of one input and one target with the model's line through them.
 
@@ -313,10 +314,11 @@ def fitted_line(
         extra: label, x and y of further lines, such as the least-squares solution.
         x_name: name of the input.
         y_name: name of the target.
+        points: what x and y are, for the legend.
     """
     with _figure(path, title, 6.5, 4.8) as figure:
         axes = figure.subplots()
-        _points(axes, x, y)
+        _points(axes, x, y, label=points)
         axes.plot(line_x, line_y, color=VERMILLION, linewidth=2.5, label="model")
         # Dashed and on top, so that a line that coincides with the model's does not hide it.
         for (label, xs, ys), color in zip(extra, ("black", GREEN, PURPLE, ORANGE), strict=False):
@@ -353,7 +355,13 @@ def _figure(path: Path, title: str, width: float, height: float) -> Iterator[Fig
             temporary.unlink(missing_ok=True)
 
 
-def _points(axes: Axes, x: Array, y: Array, extent: tuple[float, float, float, float] | None = None) -> None:
+def _points(
+    axes: Axes,
+    x: Array,
+    y: Array,
+    extent: tuple[float, float, float, float] | None = None,
+    label: str = "examples",
+) -> None:
     """Single points while they can be told apart, else their density."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -363,7 +371,7 @@ def _points(axes: Axes, x: Array, y: Array, extent: tuple[float, float, float, f
         axes.hexbin(x, y, gridsize=50, bins="log", mincnt=1, cmap=shades, linewidths=0.1, extent=extent)
     else:
         alpha = float(np.clip(30 / math.sqrt(len(x)), 0.35, 0.8))
-        axes.scatter(x, y, s=18, color=BLUE, alpha=alpha, edgecolors="none", label="examples")
+        axes.scatter(x, y, s=18, color=BLUE, alpha=alpha, edgecolors="none", label=label, zorder=3)
 
 
 def _r2(true: Array, predicted: Array) -> str:

@@ -213,6 +213,14 @@ def draw(predictions: Predictions, folder: Path) -> list[Path]:
         values = np.stack(targets) if known else outputs
         path = folder / "fitted_line.png"
         found.append(
-            pictures.fitted_line(spec, restored.predict, predictions.values, values, path, title=title)
+            pictures.fitted_line(
+                spec,
+                restored.predict,
+                predictions.values,
+                values,
+                path,
+                title=title,
+                points="examples" if known else "predictions",
+            )
         )
     return found
