@@ -70,7 +70,5 @@ def test_parameters_reach_the_optimizer(config: Callable[..., Config]) -> None:
 def test_what_keras_refuses_is_a_message(config: Callable[..., Config]) -> None:
     from bigmodel_cli.training.optimizer import build_optimizer
 
-    with pytest.raises(
-        UsageError, match=r"optimizer: Keras refuses these parameters of `adam`: .*gradient_accumulation"
-    ):
-        build_optimizer(config(TEXT, "optimizer={name: adam, gradient_accumulation_steps: 1}"), 1)
+    with pytest.raises(UsageError, match=r"optimizer: Keras refuses these parameters of `lion`: .*beta_1"):
+        build_optimizer(config(TEXT, "optimizer={name: lion, beta_1: 0.0}"), 1)
