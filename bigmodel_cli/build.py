@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bigmodel_cli import components, validation
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import Augmentation, DataSpec, SplitName
-from bigmodel_cli.data import splits as splitting
-from bigmodel_cli.data.pipeline import fits_in_memory
-from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.contracts import DataSpec, SplitName
+from bigmodel_cli.data import statistics
+from bigmodel_cli.data.disk_cache import DiskCache, default_folder
+from bigmodel_cli.data.division import split
+from bigmodel_cli.data.pipeline import Keeping, Scheduled, Storage, fits_in_memory
+from bigmodel_cli.data.splits import SplitData, resampled_counts
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import DataError, ModelError, UsageError
+from bigmodel_cli.models.preparation import preparation
 from bigmodel_cli.rundir import Run
+from bigmodel_cli.targets import original_units
+
+BATCH_SIZE = 256
+"""Examples in a batch of evaluation and prediction."""
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -32,16 +43,31 @@ class Data:
     Attributes:
         spec: what it holds, with the statistics of the training split.
         splits: train, validation and test.
-        in_memory: whether the examples are decoded once and kept, and why.
+        storage: where decoded examples stay between epochs, and why.
+        keeping: the same, with the preparation of what is kept.
+        notes: of the source, a line each.
     """
 
     spec: DataSpec
     splits: Mapping[SplitName, SplitData]
-    in_memory: Choice
+    storage: Choice
+    keeping: Keeping
+    notes: tuple[str, ...]
+
+    @property
+    def raw(self) -> Keeping:
+        """For raw examples, such as a restored model takes: of a table they are not kept."""
+        if self.keeping.prepare is None:
+            return self.keeping
+        return Keeping("none")
 
 
-def load_data(config: Config) -> Data:
-    """Find a config's dataset and divide it.
+def load_data(config: Config, known: DataSpec | None = None) -> Data:
+    """Find a config's dataset, divide it and learn its preparation.
+
+    Args:
+        config: complete.
+        known: an earlier result, whose preparation is taken instead of being learned again.
 
     Raises:
         DataError: it is not there, cannot be read, or does not give the splits asked for.
@@ -50,33 +76,105 @@ def load_data(config: Config) -> Data:
     definition, given = validation.dataset_definition(dataset.name, dataset.parameters.get("data_dir"))
     assert definition.builder is not None
     source = definition.builder(config.seed, **dataset.parameters, **given)
-    splits = splitting.split(
+    splits = split(
         source,
         splits={name: text for name, text in dataset.splits.model_dump().items() if text is not None},
         validation_fraction=dataset.validation_fraction,
         test_fraction=dataset.test_fraction,
         limit=dataset.limit,
         seed=config.seed,
+        split_by=dataset.split_by.choice if dataset.split_by else None,
+        stratify=dataset.stratify,
     )
-    spec = replace(splitting.describe(source, splits), name=dataset.name)
-    return Data(spec, splits, _in_memory(dataset.cache, splits))
+    spec = replace(statistics.describe(source, splits, dataset.prepare, known=known), name=dataset.name)
+    prepare = preparation(spec.input.columns) if spec.input.kind == "table" else None
+    kept = [splits["train"], splits["validation"]]
+    example = _prepared_bytes(prepare, spec) if prepare else source.example_bytes
+    cache_dir = Path(dataset.cache_dir) if dataset.cache_dir else default_folder()
+    limit = dataset.cache_limit_gb * 2**30
+    storage = _storage(dataset.cache, example * sum(part.size for part in kept), cache_dir, limit)
+    keeping = Keeping(
+        storage.value,
+        prepare,
+        json.dumps(spec.to_json()["input"]) if prepare else "",
+        cache_dir,
+        limit,
+    )
+    return Data(spec, splits, storage, keeping, tuple(source.notes))
 
 
-def _in_memory(cache: str, splits: Mapping[SplitName, SplitData]) -> Choice:
-    if cache == "auto":
-        fits, reason = fits_in_memory([splits["train"], splits["validation"]])
-        return Choice(fits, f"auto: {reason}")
-    return Choice(cache == "memory", f"dataset.cache: {cache}")
+def _prepared_bytes(prepare: keras.Model, spec: DataSpec) -> int:
+    """Memory of one prepared example; numbers, ids and tokens have 4 bytes each."""
+    inputs = sum(math.prod(tensor.shape[1:]) for tensor in prepare.outputs)
+    return 4 * (inputs + math.prod(spec.target.shape))
 
 
-def augmentations(config: Config) -> list[Augmentation]:
-    """The functions that `dataset.augment` names, in order."""
+def _storage(asked: str, needed: int, cache_dir: Path, limit: float) -> Choice:
+    storages: Mapping[str, Storage] = {"memory": "memory", "disk": "disk", "none": "none"}
+    if asked != "auto":
+        return Choice(storages[asked], f"dataset.cache: {asked}")
+    fits, reason = fits_in_memory(needed)
+    if fits:
+        return Choice("memory", f"auto: {reason}")
+    if obstacle := DiskCache(cache_dir, limit).obstacle(needed):
+        return Choice("none", f"auto: {reason}; on disk, {obstacle}")
+    return Choice("disk", f"auto: {reason}")
+
+
+def augmentations(config: Config) -> list[Scheduled]:
+    """What `dataset.augment` names, in order."""
     found = []
     for item in config.dataset.augment:
         definition = components.find("augmentations", item.name)
         assert definition.builder is not None
-        found.append(definition.builder(**item.parameters))
+        function = definition.builder(**item.parameters)
+        found.append(Scheduled(function, item.probability, item.ramp_epochs, item.until_epoch))
     return found
+
+
+def resampling(config: Config, train: SplitData, spec: DataSpec) -> np.ndarray | None:
+    """How often each training example is taken, as `dataset.resample` asks; None for once.
+
+    Raises:
+        DataError: the task has no classes to balance.
+    """
+    how = config.dataset.resample
+    if how is None:
+        return None
+    if spec.task != "classification":
+        raise DataError(f"dataset.resample: `{how}` is for classification, but {spec.name} is for regression")
+    return resampled_counts(train.targets(), how, config.seed)
+
+
+def class_weights(config: Config, spec: DataSpec) -> dict[int, float] | None:
+    """Weight of each class in the loss, by index; None for equal ones.
+
+    `balanced` is n / (classes * count) (King and Zeng 2001), as in scikit-learn.
+
+    Raises:
+        DataError: no classes, or weights for others than there are.
+    """
+    asked = config.dataset.class_weights
+    if asked is None:
+        return None
+    if spec.task != "classification":
+        raise DataError(f"dataset.class_weights: are for classification, but {spec.name} is for regression")
+    if asked == "balanced":
+        total = sum(spec.target.counts)
+        return {
+            index: total / (spec.outputs * count) if count else 0.0
+            for index, count in enumerate(spec.target.counts)
+        }
+    unknown = [name for name in asked if name not in spec.target.names]
+    missing = [name for name in spec.target.names if name not in asked]
+    if unknown or missing:
+        raise DataError(
+            "dataset.class_weights: "
+            + (f"there is no class {', '.join(map(repr, unknown))}; " if unknown else "")
+            + (f"no weight is given for {', '.join(missing[:10])}; " if missing else "")
+            + f"the classes are {', '.join(spec.target.names[:20])}"
+        )
+    return {index: asked[name] for index, name in enumerate(spec.target.names)}
 
 
 def build_model(
@@ -105,7 +203,8 @@ def build_model(
     except ValueError as error:
         shape = "x".join(map(str, data.input.shape))
         raise ModelError(
-            f"model: `{config.model.name}` cannot be built on inputs of shape {shape}: {error}"
+            f"model: `{config.model.name}` cannot be built on {data.input.kind} inputs of shape {shape}: "
+            f"{error}"
         ) from error
     finally:
         keras.config.set_dtype_policy(before)
@@ -129,13 +228,20 @@ def build_model(
 
 
 def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
-    """The model as it is used afterwards: probabilities for classification, values for regression.
+    """The model as it is used afterwards: raw inputs to probabilities, or to values in their original units.
 
     It shares its weights with the model it is made of.
     """
-    (inputs,), (outputs,) = model.inputs, model.outputs
+    inputs, (outputs,) = model.input, model.outputs
+    if data.input.kind == "table":
+        prepare = preparation(data.input.columns)
+        # A copy that is never compiled: the file would hold the optimizer of a nested model.
+        core = keras.Model(inputs, outputs, name=model.name)
+        inputs, outputs = prepare.input, core(prepare.output)
     if data.task == "classification":
         outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(outputs)
+    elif data.target.scaling != "none":
+        outputs = original_units(outputs, data.target)
     return keras.Model(inputs, outputs, name=model.name)
 
 
@@ -155,9 +261,14 @@ class Restored:
     spec: DataSpec
     model: keras.Model
 
-    def predict(self, batches: Any) -> np.ndarray:
-        """Probabilities or values (n, outputs), float32, of batched inputs, in their order."""
-        predictions = self.model.predict(batches, verbose=0)
+    def predict(self, inputs: Any) -> np.ndarray:
+        """Probabilities or values (n, outputs), float32, of a dataset of batches, or of arrays (n, ...), in
+        order."""
+        if isinstance(inputs, dict):
+            # Keras takes no arrays of texts.
+            inputs = tf.data.Dataset.from_tensor_slices(inputs).batch(BATCH_SIZE)
+        batch_size = None if isinstance(inputs, tf.data.Dataset) else BATCH_SIZE
+        predictions = self.model.predict(inputs, batch_size=batch_size, verbose=0)
         return np.asarray(predictions, np.float32)
 
 
@@ -218,32 +329,53 @@ def restored_data(restored: Restored) -> Data:
     """The data that a run was trained on.
 
     Raises:
-        DataError: it is not there, or has changed: with other sizes the splits hold other examples, and
-            training examples would be among those held out.
+        DataError: it is not there, or has changed: with other examples in the splits, training examples would
+            be among those held out.
     """
-    data = load_data(restored.config)
+    data = load_data(restored.config, restored.spec)
     then, now = restored.spec, data.spec
-    if (
-        dict(then.sizes) != dict(now.sizes)
-        or then.input.shape != now.input.shape
-        or then.target != now.target
-    ):
+    recorded = restored.run.read_splits()
+    moved = [name for name, part in data.splits.items() if recorded.get(name, {}) != split_record(part)]
+    if not _alike(then, now) or (recorded and moved):
         raise DataError(
             f"dataset {now.name}: is not what {restored.run} was trained on (then {_sizes(then.sizes)}, now "
-            f"{_sizes(now.sizes)}{_other(then, now)}); bring the data back, or train again"
+            f"{_sizes(now.sizes)}{_other(then, now, moved if recorded else [])}); bring the data back, or "
+            "train "
+            "again"
         )
     return data
+
+
+def split_record(split: SplitData) -> dict[str, Any]:
+    """What a run keeps of a split, to tell later whether it still is the same: see `rundir.Run.splits`."""
+    return {"examples": split.size, "describe": split.describe, "sha256": split.fingerprint()}
 
 
 def _sizes(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{size:,} {name}" for name, size in sizes.items())
 
 
-def _other(then: DataSpec, now: DataSpec) -> str:
+def _alike(then: DataSpec, now: DataSpec) -> bool:
+    return (
+        dict(then.sizes) == dict(now.sizes)
+        and (then.input.shape, then.input.names) == (now.input.shape, now.input.names)
+        and (then.target.names, then.target.counts) == (now.target.names, now.target.counts)
+        # Sums may differ in their last digits from machine to machine.
+        and np.allclose(then.target.mean, now.target.mean, rtol=1e-6)
+    )
+
+
+def _other(then: DataSpec, now: DataSpec, moved: Sequence[str]) -> str:
     """What differs where the sizes do not tell."""
     if dict(then.sizes) != dict(now.sizes):
         return ""
-    return ", of another shape" if then.input.shape != now.input.shape else ", with other targets"
+    if then.input.shape != now.input.shape:
+        return ", of another shape"
+    if then.input.names != now.input.names:
+        return ", with other columns"
+    if (then.target.names, then.target.counts) != (now.target.names, now.target.counts):
+        return ", with other targets"
+    return f", other examples in {' and '.join(moved)}" if moved else ", with other targets"
 
 
 def _first_line(error: Exception) -> str:

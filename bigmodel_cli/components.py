@@ -177,7 +177,7 @@ def find(kind: Kind, name: str) -> Definition:
         UnknownComponentError: there is none, or the module of `package.module:function` does not import.
     """
     if ":" in name and kind in _FROM_ENTRY_POINTS:
-        return _from_builder(kind, name, _own(name))
+        return _from_builder(kind, name, own(name))
     if kind in _FROM_ENTRY_POINTS and (point := _entry_points(kind).get(name)) is not None:
         return _from_builder(kind, name, _plug_in(name, point))
     if kind in _FROM_KERAS:
@@ -207,7 +207,12 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
 
 
-def _own(name: str) -> Callable[..., Any]:
+def own(name: str) -> Callable[..., Any]:
+    """One's own function, named as `package.module:function`; the working folder is searched, too.
+
+    Raises:
+        UnknownComponentError: there is none.
+    """
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
         raise UnknownComponentError(f"`{name}` is not of the form package.module:function")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, Field
+
+from bigmodel_cli.columns import Column
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
 
 Task = Literal["classification", "regression"]
 SplitName = Literal["train", "validation", "test"]
-Kind = Literal["image", "tabular"]
+SPLIT_NAMES: Mapping[str, SplitName] = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What people call the splits, in lower case: names of folders and files, and values of columns."""
+
+Kind = Literal["image", "tabular", "table"]
+Scaling = Literal["none", "standardize", "log"]
 
 # A config that asks for 1e10 units would exhaust the memory before anything could object.
 Units = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -54,12 +64,14 @@ class InputSpec:
     """What one example's input is.
 
     Attributes:
-        shape: without the batch axis; images are (height, width, channels).
-        dtype: numpy name; images are uint8, 0 to 255.
-        kind: what the numbers mean, by which a model decides whether it can take them.
+        shape: without the batch axis; images are (height, width, channels), a table's rows (columns,).
+        dtype: numpy name; images are uint8, 0 to 255; empty for a table, whose columns have their own.
+        kind: what the numbers mean, by which a model decides whether it can take them: `image`; `tabular`,
+            one vector of numbers; `table`, named columns of several kinds.
         names: of the features, for tabular inputs of shape (features,).
         mean: per feature over the training split; tabular inputs only, else empty.
         variance: per feature over the training split; tabular inputs only, else empty.
+        columns: of a table, in order; else empty.
     """
 
     shape: tuple[int, ...]
@@ -68,6 +80,7 @@ class InputSpec:
     names: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     variance: tuple[float, ...] = ()
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ class TargetSpec:
         names: of the classes, or of the regression targets.
         counts: examples of each class in the training split; classification only, else empty.
         mean: of each regression target over the training split; regression only, else empty.
+        scaling: what the model learns in a regression: the values themselves (`none`), standardized, or the
+            standardized sign(y) * log(1 + |y|).
+        shift: of each target, in training: it learns (y - shift) * factor; empty with `none`.
+        factor: of each target; empty with `none`.
     """
 
     shape: tuple[int, ...]
@@ -87,6 +104,9 @@ class TargetSpec:
     names: tuple[str, ...]
     counts: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()
+    scaling: Scaling = "none"
+    shift: tuple[float, ...] = ()
+    factor: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,48 +149,94 @@ class DataSpec:
             part: {key: tuple(v) if isinstance(v, list) else v for key, v in document[part].items()}
             for part in ("input", "target")
         }
+        parts["input"]["columns"] = tuple(map(Column.from_json, parts["input"].get("columns", ())))
         whole = {**document, "input": InputSpec(**parts["input"]), "target": TargetSpec(**parts["target"])}
         return cls(**whole)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A range of a source's base split, in storage order: examples start to stop - 1."""
+class Part:
+    """Examples of one base split.
+
+    Attributes:
+        base: which one.
+        indices: their positions in storage order, (n,) int64, ascending and distinct.
+    """
 
     base: str
-    start: int
-    stop: int
+    indices: np.ndarray
+
+    @classmethod
+    def range(cls, base: str, start: int, stop: int) -> Part:
+        """The examples from start to stop - 1."""
+        import numpy as np
+
+        return cls(base, np.arange(start, stop, dtype=np.int64))
 
     @property
     def size(self) -> int:
         """Number of examples."""
-        return self.stop - self.start
+        return len(self.indices)
+
+
+Inputs = Any
+"""Inputs of several examples: an array (n, *input.shape); for a table a dict of column key -> (n,)."""
+
+Lookup = Callable[["tf.Tensor"], tuple[Any, "tf.Tensor"]]
+"""Positions (n,) int64 in any order -> inputs and targets (n, ...) of these examples, in a tf.data map."""
 
 
 class Source(Protocol):
-    """A dataset before splitting: raw examples, unbatched and unshuffled.
+    """A dataset before splitting: raw examples, unshuffled.
+
+    Raw means: an image as uint8, a table's cell as `columns.RAW_DTYPES` says.
 
     Attributes:
         spec: without statistics and sizes, which only the split data can give.
         sizes: examples in each base split as the source stores them (`{"train": 60000, "test": 10000}`;
             one pool is called `all`).
-        example_bytes: memory that one decoded example takes, input and target.
+        example_bytes: memory that one decoded example takes, input and target; an estimate for strings.
+        notes: what the user should know of how it was read, a line each: what was inferred, skipped or
+            dropped.
     """
 
     spec: DataSpec
     sizes: Mapping[str, int]
     example_bytes: int
+    notes: Sequence[str]
 
-    def arrays(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (n, *input.shape) and targets (n, *target.shape), decoded, in storage order."""
+    def fingerprint(self) -> str:
+        """A short text that changes when the content does: names, sizes and times of files, or a hash."""
         ...
 
-    def targets(self, piece: Piece) -> np.ndarray:
+    def targets(self, part: Part) -> np.ndarray:
         """Targets (n, *target.shape) alone, without decoding inputs."""
         ...
 
-    def examples(self, piece: Piece) -> tf.data.Dataset:
-        """The same as a stream of single (input, target), for data larger than memory."""
+    def arrays(self, part: Part) -> tuple[Inputs, np.ndarray]:
+        """Inputs and targets (n, *target.shape), decoded, in storage order."""
+        ...
+
+    def batches(self, part: Part, key: tf.Tensor | None = None) -> tf.data.Dataset:
+        """The same as a stream of (inputs, targets) in batches of any size, for data larger than memory.
+
+        Args:
+            part: which examples.
+            key: (2,) int32; when given, files or shards are read in an order drawn from it, as far as the
+                source has any; without it the order is that of storage.
+        """
+        ...
+
+    def lookup(self, base: str) -> Lookup | None:
+        """Access by position; None when the storage can only be read in order."""
+        ...
+
+    def values(self, base: str, name: str) -> np.ndarray:
+        """What to split by: the value of a column, (n,), for every example of a base split.
+
+        Raises:
+            DataError: there is no such column; the message says which there are.
+        """
         ...
 
 
@@ -180,8 +246,9 @@ SourceBuilder = Callable[..., Source]
 ModelBuilder = Callable[..., "keras.Model"]
 """`def my_model(data: DataSpec, *, parameter: int = 3) -> keras.Model`.
 
-The model takes raw inputs (batch, *input.shape) in `input.dtype`, scales them itself, and gives
-(batch, outputs): logits for classification, values for regression.
+The model takes raw inputs (batch, *input.shape) in `input.dtype` and scales them itself; of a table it takes
+the prepared tensors (`models.layers.features` makes both). It gives (batch, outputs): logits for
+classification, values for regression.
 """
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
@@ -190,8 +257,21 @@ Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 Stateless: the same seed gives the same result.
 """
 
-AugmentationBuilder = Callable[..., Augmentation]
-"""`def my_augmentation(*, parameter: int = 3) -> Augmentation`."""
+
+@dataclass(frozen=True)
+class Mixing:
+    """An augmentation that mixes images of a batch and their targets.
+
+    Attributes:
+        function: (images (batch, h, w, c) uint8, targets (batch, classes) float32, seed (2,) int32) -> images
+            and targets of the same shapes and dtypes. Stateless.
+    """
+
+    function: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+AugmentationBuilder = Callable[..., "Augmentation | Mixing"]
+"""`def my_augmentation(*, parameter: int = 3) -> Augmentation | Mixing`."""
 
 ScheduleBuilder = Callable[..., "keras.optimizers.schedules.LearningRateSchedule"]
 """`def my_schedule(total_steps: int, steps_per_epoch: int, *, parameter: float) -> LearningRateSchedule`."""

@@ -22,8 +22,6 @@ from bigmodel_cli.metrics import (
 from bigmodel_cli.models.linear_regression import coefficients
 from bigmodel_cli.rundir import Run
 
-BATCH_SIZE = 256
-
 
 @dataclass(frozen=True)
 class LeastSquares:
@@ -86,15 +84,14 @@ def evaluate(run: Run, split: SplitName = "test") -> Evaluation:
     restored = build.restore(run)
     data = build.restored_data(restored)
     examples = data.splits[split]
-    outputs = restored.predict(
-        evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
-    )
+    outputs = restored.predict(evaluation_batches(examples, batch_size=build.BATCH_SIZE, keeping=data.raw))
     targets = examples.targets()
     report = _report(restored, targets, outputs)
     folder = run.evaluation(split)
     folder.mkdir(parents=True, exist_ok=True)
     least_squares = None
-    if restored.config.model.name == "linear_regression":
+    # A table's columns become numbers of no single unit, and there is no one line to compare with.
+    if restored.config.model.name == "linear_regression" and restored.spec.input.kind != "table":
         least_squares = _least_squares(restored.model, data, split, report)
     pictures = _pictures(restored, data, split, targets, outputs, report, least_squares, folder)
     _write_predictions(folder / "predictions.parquet", restored, targets, outputs)
@@ -154,7 +151,7 @@ def _pictures(
         matrix = folder / "confusion_matrix.png"
         found = [plots.confusion_matrix(report.confusion, spec.target.names, matrix, title=title)]
         if spec.input.kind == "image":
-            images = data.splits[split].first_inputs(pictures.IMAGES)
+            images = data.splits[split].first(pictures.IMAGES).arrays()[0]
             grid = folder / "predictions.png"
             found.append(pictures.image_grid(spec, images, outputs, targets, grid, title=title))
         return found

@@ -8,18 +8,22 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from bigmodel_cli.columns import Column
 from bigmodel_cli.contracts import InputSpec
+from bigmodel_cli.data.images.decoding import decode
+from bigmodel_cli.data.tables import new_rows
 from bigmodel_cli.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 STANDARD_INPUT = "-"
+_LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,119 @@ class Row:
 
     Attributes:
         id: file name, row number, or the value itself.
-        value: of the shape and dtype that the model takes; None when it cannot be read.
+        value: of the shape and dtype that the model takes, of a table column key -> raw cell; None when it
+            cannot be read.
         error: why it cannot be read; empty when it can.
     """
 
     id: str
-    value: np.ndarray | None
+    value: np.ndarray | Mapping[str, Any] | None
     error: str = ""
 
 
-def read(inputs: Sequence[str], spec: InputSpec, standard_input: TextIO) -> Iterator[Row]:
+def stacked(rows: Sequence[Row]) -> Any:
+    """The values of readable rows as the model takes them: (n, *shape), of a table column key -> (n,)."""
+    values: list[Any] = [row.value for row in rows if row.value is not None]
+    if isinstance(values[0], Mapping):
+        return {key: np.array([value[key] for value in values]) for key in values[0]}
+    return np.stack(values)
+
+
+def read(
+    inputs: Sequence[str],
+    spec: InputSpec,
+    standard_input: TextIO,
+    *,
+    parameters: Mapping[str, Any],
+    note: Callable[[str], None],
+) -> Iterator[Row]:
     """All inputs that the arguments name, in order.
 
     Args:
-        inputs: image files, folders of images, .npy and .npz arrays, .csv tables, numbers, or `-`.
+        inputs: image files, folders of images, .npy and .npz arrays, tables, numbers, or `-`; texts, and
+            files and folders of them, for a model of one text.
         spec: what the model takes.
-        standard_input: read as a table of numbers for `-`.
+        standard_input: read as a table for `-`.
+        parameters: of the dataset in training, by which tables are read in the same way.
+        note: hears what is left unread.
 
     Raises:
         DataError: an argument that names nothing, or a table or array that does not fit at all.
     """
     for argument in inputs:
-        if argument == STANDARD_INPUT:
+        if spec.kind == "table":
+            yield from _columns_of(argument, spec, standard_input, parameters, note)
+        elif argument == STANDARD_INPUT:
             yield from _table(standard_input, "standard input", spec)
         elif (numbers := _numbers(argument)) is not None and not Path(argument).exists():
             yield _number_row(argument, numbers, spec)
         else:
             yield from _path(Path(argument), spec)
+
+
+def _columns_of(
+    argument: str,
+    spec: InputSpec,
+    standard_input: TextIO,
+    parameters: Mapping[str, Any],
+    note: Callable[[str], None],
+) -> Iterator[Row]:
+    """Rows of a table, or texts."""
+    one_text = len(spec.columns) == 1 and spec.columns[0].kind == "text"
+    path = Path(argument)
+    # A text may be longer than any file name.
+    is_file = len(argument) < _LONGEST_PATH and path.exists()
+    if one_text and argument != STANDARD_INPUT and path.suffix.lower() not in new_rows.SUFFIXES[1:]:
+        yield from (
+            _texts(path, spec.columns[0]) if is_file else [_text_row(argument, argument, spec.columns[0])]
+        )
+        return
+    if not is_file and argument != STANDARD_INPUT:
+        raise DataError(
+            f"{argument}: there is no such file; this model takes tables ({', '.join(new_rows.SUFFIXES)}, "
+            "or - for "
+            f"standard input) with the columns {_names(spec)}"
+        )
+    table = standard_input if argument == STANDARD_INPUT else path
+    reading = new_rows.reading(parameters)
+    rows = new_rows.read_rows(table, spec.columns, **reading)
+    extra = [name for name in rows.extra if name not in reading["target"]]
+    if extra:
+        note(
+            f"{argument}: the model does not use the column{'s' if len(extra) > 1 else ''} {', '.join(extra)}"
+        )
+    for some in rows:
+        readable = 0
+        for name, error in zip(some.ids, some.errors, strict=True):
+            if error:
+                yield Row(name, None, error)
+                continue
+            yield Row(name, {key: cells[readable] for key, cells in some.cells.items()})
+            readable += 1
+
+
+def _texts(path: Path, column: Column) -> Iterator[Row]:
+    """A text file, or those of a folder."""
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: holds no .txt files")
+    for file in files:
+        name = str(file.relative_to(path)) if path.is_dir() else file.name
+        try:
+            yield _text_row(name, file.read_text(encoding="utf-8-sig"), column)
+        except (OSError, UnicodeDecodeError) as error:
+            yield Row(name, None, f"{file}: cannot be read as UTF-8 text: {error}")
+
+
+def _text_row(name: str, text: str, column: Column) -> Row:
+    try:
+        return Row(name, {column.key: text.encode()})
+    except UnicodeEncodeError:
+        return Row(name, None, f"{name!r}: holds bytes that are not UTF-8")
+
+
+def _names(spec: InputSpec) -> str:
+    return ", ".join(spec.names[:6]) + (", ..." if len(spec.names) > 6 else "")
 
 
 def _path(path: Path, spec: InputSpec) -> Iterator[Row]:
@@ -95,25 +185,16 @@ def _require_images(path: Path, spec: InputSpec) -> None:
 def _wanted(spec: InputSpec) -> str:
     if spec.kind == "image":
         return f"images of {'x'.join(map(str, spec.shape))}"
-    names = ", ".join(spec.names[:6]) + (", ..." if len(spec.names) > 6 else "")
-    return f"{math.prod(spec.shape)} feature{'s' if math.prod(spec.shape) > 1 else ''} ({names})"
+    return f"{math.prod(spec.shape)} feature{'s' if math.prod(spec.shape) > 1 else ''} ({_names(spec)})"
 
 
 def _image(path: Path, name: str, spec: InputSpec) -> Row:
-    """An image turned upright, in the model's size and channels; uint8."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
+    """An image as in training: upright, in the model's size (stretched) and channels; uint8."""
     height, width, channels = spec.shape
-    modes = {1: "L", 3: "RGB", 4: "RGBA"}
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert(modes[channels])
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "is not an image" if isinstance(error, UnidentifiedImageError) else f"is broken: {error}"
-        return Row(name, None, f"{path} {reason}")
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return Row(name, np.asarray(image, np.uint8).reshape(spec.shape))
+        return Row(name, decode(str(path), channels, (height, width)))
+    except DataError as error:
+        return Row(name, None, str(error))
 
 
 def _array(path: Path, spec: InputSpec) -> Iterator[Row]:

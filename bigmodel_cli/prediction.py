@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from bigmodel_cli.inputs import Row
 from bigmodel_cli.rundir import Run
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ class Predictions:
     Attributes:
         restored: the run they come from.
         items: one an input.
-        values: the inputs of the readable ones, as far as a picture needs them.
+        values: the inputs of the readable ones, as far as a picture needs them; of a table a dict.
     """
 
     restored: Restored
     items: tuple[Prediction, ...]
-    values: np.ndarray
+    values: Any
 
     @property
     def errors(self) -> list[str]:
@@ -100,20 +99,35 @@ def _target_columns(item: Prediction, names: Sequence[str], classes: bool) -> di
     return dict(zip(keys, (float(value) for value in item.target), strict=True))
 
 
-def predict_inputs(run: Run, arguments: Sequence[str]) -> Predictions:
-    """Predict for files, folders, tables, arrays, numbers or standard input.
+def predict_inputs(
+    run: Run, arguments: Sequence[str], note: Callable[[str], None] = lambda _: None
+) -> Predictions:
+    """Predict for files, folders, tables, arrays, numbers, texts or standard input.
+
+    Args:
+        run: the run.
+        arguments: what to predict for.
+        note: hears what is left unread.
 
     Raises:
         UsageError: the run cannot be restored, or no input at all can be read.
     """
     restored = build.restore(run)
-    rows = list(inputs.read(arguments, restored.spec.input, sys.stdin))
+    rows = list(
+        inputs.read(
+            arguments,
+            restored.spec.input,
+            sys.stdin,
+            parameters=restored.config.dataset.parameters,
+            note=note,
+        )
+    )
     readable = [row for row in rows if row.value is not None]
     if not readable:
         errors = [row.error for row in rows]
         raise DataError("\n".join(errors[:10] or ["there are no inputs"]) + "\nno input could be read")
-    values = np.stack([row.value for row in readable if row.value is not None])
-    outputs = iter(restored.model.predict(values, batch_size=BATCH_SIZE, verbose=0))
+    values = inputs.stacked(readable)
+    outputs = iter(restored.predict(values))
     items = tuple(_item(row, None if row.value is None else next(outputs)) for row in rows)
     return Predictions(restored, items, values)
 
@@ -135,16 +149,15 @@ def predict_split(run: Run, split: SplitName, limit: int | None) -> Predictions:
     """
     restored = build.restore(run)
     data = build.restored_data(restored)
-    examples = data.splits[split]
-    batches = evaluation_batches(examples, batch_size=BATCH_SIZE, in_memory=data.in_memory.value)
-    count = min(limit or examples.size, examples.size)
-    outputs = restored.predict(batches.take(-(-count // BATCH_SIZE)))[:count]
+    examples = data.splits[split].first(limit or data.splits[split].size)
+    count = examples.size
+    outputs = restored.predict(evaluation_batches(examples, batch_size=build.BATCH_SIZE, keeping=data.raw))
     items = tuple(
         Prediction(str(index), output, target=target)
-        for index, (output, target) in enumerate(zip(outputs, examples.targets()[:count], strict=True))
+        for index, (output, target) in enumerate(zip(outputs, examples.targets(), strict=True))
     )
     shown = count if pictures.has_line(restored.spec) else min(count, pictures.IMAGES)
-    return Predictions(restored, items, examples.first_inputs(shown))
+    return Predictions(restored, items, examples.first(shown).arrays()[0])
 
 
 def write(predictions: Predictions, path: Path) -> None:

@@ -40,6 +40,11 @@ class Run:
         return self.path / "data.json"
 
     @property
+    def splits(self) -> Path:
+        """Which examples each split holds: their number, where they come from, a hash of their positions."""
+        return self.path / "splits.json"
+
+    @property
     def environment(self) -> Path:
         """Versions, devices, command line, what `auto` chose and why."""
         return self.path / "environment.json"
@@ -99,6 +104,14 @@ class Run:
             return DataSpec.from_json(_read_json(self.data))
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.data}: is damaged ({error}); train again") from None
+
+    def read_splits(self) -> dict[str, Any]:
+        """What was recorded of the splits; nothing in runs of before they were recorded.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        return _read_json(self.splits) if self.splits.exists() else {}
 
     def read_environment(self) -> dict[str, Any]:
         """The environment that the run began in.

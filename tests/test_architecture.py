@@ -18,10 +18,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 # Lowest first. A module imports from its own layer and from those below.
 LAYERS = (
-    ("", "errors", "contracts"),
+    ("", "errors", "columns", "contracts"),
     ("config",),
     ("catalogue", "components", "validation", "json_schema", "reference", "rundir", "devices", "engine"),
-    ("data", "models", "flops", "metrics", "plots", "pictures", "inputs"),
+    ("data", "models", "targets", "flops", "metrics", "plots", "pictures", "inputs"),
     ("build",),
     ("training", "evaluation", "prediction", "summary", "doctor"),
     ("cli", "__main__"),

@@ -19,7 +19,14 @@ SINGLE = InputSpec((1,), "float32", "tabular", ("x",))
 
 
 def rows(spec: InputSpec, *arguments: object, standard_input: str = "") -> list[Row]:
-    return list(read([str(argument) for argument in arguments], spec, io.StringIO(standard_input)))
+    found = read(
+        [str(argument) for argument in arguments],
+        spec,
+        io.StringIO(standard_input),
+        parameters={},
+        note=print,
+    )
+    return list(found)
 
 
 def values(found: list[Row]) -> list[Any]:

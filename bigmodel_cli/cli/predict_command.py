@@ -55,7 +55,9 @@ def command(
     if output not in (None, "-"):
         prediction.check_output(path)
     if inputs:
-        found = prediction.predict_inputs(run, inputs)
+        found = prediction.predict_inputs(
+            run, inputs, note=lambda text: click.echo(f"note: {text}", err=True)
+        )
     else:
         found = prediction.predict_split(run, split or "test", limit)  # type: ignore[arg-type]
     if output == "-" and not as_json:

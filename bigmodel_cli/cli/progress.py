@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from bigmodel_cli.errors import BigmodelError
 from bigmodel_cli.rundir import RUNS
 
 if TYPE_CHECKING:
+    from bigmodel_cli.contracts import DataSpec
     from bigmodel_cli.rundir import Run
     from bigmodel_cli.training.planning import Plan
     from bigmodel_cli.training.reporter import EpochRecord, Outcome
@@ -94,13 +96,18 @@ class TrainingProgress:
         one = "an image" if spec.input.kind == "image" else "an example"
         choices = plan.choices
         self._line(f"{config.name}  seed {config.seed}", "bold")
-        shape = "x".join(map(str, spec.input.shape))
         sizes = "  ".join(f"{size:,} {name}" for name, size in spec.sizes.items() if name != "test")
         self._line(
-            f"  data     {spec.name} ({spec.origin})  {sizes}  {shape} {spec.input.dtype}  {_targets(spec)}"
+            f"  data     {spec.name} ({spec.origin})  {sizes}  {describe_inputs(spec)}  {_targets(spec)}"
         )
-        if not plan.data.in_memory.value:
-            self._line(f"           streamed from disk ({plan.data.in_memory.reason})")
+        for note in plan.data.notes:
+            self._line(f"           {note}")
+        if plan.data.storage.value != "memory":
+            where = {"disk": f"kept in {plan.data.keeping.cache_dir}", "none": "read at every epoch"}
+            self._line(
+                f"           {where[plan.data.storage.value]} ({plan.data.storage.reason}); "
+                f"shuffled: {plan.pipeline.shuffle}"
+            )
         self._line(
             f"  model    {plan.model.name}  {plan.parameters:,} parameters  "
             f"{console.si(plan.flops, 'FLOP')} {one}"
@@ -161,6 +168,7 @@ class TrainingProgress:
         text = (
             f"{self._epoch}  {console.duration(record.seconds)}  "
             f"{record.examples_per_second:,.0f} {self._unit}  "
+            f"{'' if record.data_wait is None else f'data wait {record.data_wait:.0%}  '}"
             f"{metrics_text(record.metrics)}{'  best' if record.best else ''}"
         )
         self._line(text)
@@ -199,6 +207,14 @@ class TrainingProgress:
 
 def _because(reason: str) -> str:
     return f" ({reason})" if reason != "asked for" else ""
+
+
+def describe_inputs(spec: DataSpec) -> str:
+    """`28x28x1 uint8`, or a table's columns by kind."""
+    if spec.input.kind != "table":
+        return f"{'x'.join(map(str, spec.input.shape))} {spec.input.dtype}"
+    kinds = Counter(column.kind for column in spec.input.columns)
+    return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
 def _targets(spec: Any) -> str:

@@ -9,11 +9,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    model_validator,
+)
 
+from bigmodel_cli.columns import DatePart
 from bigmodel_cli.config.slicing import parse_instruction
+from bigmodel_cli.contracts import PathText
 
 
 class Section(BaseModel):
@@ -92,10 +102,146 @@ class Splits(Section):
     test: Instruction | None = Field(None, description="examples that `bigmodel evaluate` alone touches")
 
 
+class SplitBy(Section):
+    """A column by which the examples are divided; exactly one of these."""
+
+    column: str | None = Field(
+        None, description="its values are the splits' names: train, validation (or val, valid, dev) and test"
+    )
+    group: str | None = Field(None, description="examples of one value, such as a patient, stay in one split")
+    time: str | None = Field(None, description="the newest examples are the test, those before validation")
+
+    @property
+    def choice(self) -> tuple[Literal["column", "group", "time"], str]:
+        """Which of them, and the column's name."""
+        if self.column is not None:
+            return "column", self.column
+        return ("group", self.group) if self.group is not None else ("time", self.time or "")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.column, self.group, self.time)) != 1:
+            raise ValueError("must name exactly one of `column`, `group` and `time`")
+        return self
+
+
+Quantile = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"the first must be below the second, got {bounds}")
+    return bounds
+
+
+Quantiles = Annotated[list[Quantile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+
+
+class PrepareNumeric(Section):
+    """Preparation of numeric and boolean columns, in this order."""
+
+    missing: Literal["median", "mean", "mode", "constant"] = Field(
+        "median", description="what replaces a missing number, learned on the training split"
+    )
+    fill: float = Field(0.0, description="the constant of `missing: constant`")
+    indicator: bool = Field(False, description="add a column that is 1 where the number was missing")
+    clip: Quantiles | None = Field(
+        None, description="move outliers to these quantiles of the training split, such as [0.01, 0.99]"
+    )
+    scale: Literal["standardize", "min_max", "log", "none"] = Field(
+        "standardize",
+        description="mean 0 and deviation 1; 0 to 1; standardized sign(x) * log(1 + |x|); as it is",
+    )
+
+
+class PrepareCategorical(Section):
+    """Preparation of categorical columns; a value that training never saw is all zeros."""
+
+    missing: Literal["category", "mode", "constant"] = Field(
+        "category",
+        description="what a missing value becomes: a category of its own, the most frequent, `fill`",
+    )
+    fill: str | None = Field(None, description="the category of `missing: constant`")
+    encode: Literal["auto", "one_hot", "embedding", "hash"] = Field(
+        "auto", description="numbers of a category; auto: one_hot up to 32 categories, embedding beyond"
+    )
+    max_categories: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="keep the most frequent; others are treated as unseen"
+    )
+    min_count: PositiveInt = Field(1, description="rarer categories are treated as unseen")
+    hash_buckets: Annotated[int, Field(ge=2, le=10_000_000)] = Field(1024, description="of `encode: hash`")
+    dimension: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
+        "auto", description="size of an embedding; auto: min(50, 1.6 * categories ** 0.56)"
+    )
+
+
+class PrepareDate(Section):
+    """Preparation of date columns; a missing date is all zeros."""
+
+    parts: list[DatePart] = Field(
+        ["elapsed", "month", "weekday"],
+        min_length=1,
+        description="numbers of a date; month, day, weekday and hour as sine and cosine of their cycle",
+    )
+    indicator: bool = Field(False, description="add a column that is 1 where the date was missing")
+
+
+class PrepareText(Section):
+    """Preparation of text columns: tokens, learned on the training split."""
+
+    max_tokens: Annotated[int, Field(ge=3, le=10_000_000)] = Field(
+        20_000, description="size of the vocabulary, padding and unseen included"
+    )
+    length: Literal["auto"] | Annotated[int, Field(ge=1, le=100_000)] = Field(
+        "auto", description="tokens that are kept; auto: the 99% quantile of the training split, at most 512"
+    )
+    normalize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation", "none"] = Field(
+        "lower_and_strip_punctuation", description="what happens to the text before it is split"
+    )
+    split: Literal["whitespace", "character"] = Field("whitespace", description="what a token is")
+    ngrams: Annotated[int, Field(ge=1, le=5)] = Field(1, description="longest run of tokens that is one, too")
+    dimension: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="size of a token's embedding")
+
+
+class PrepareTarget(Section):
+    """Preparation of regression targets; predictions and metrics are in the original units."""
+
+    scale: Literal["none", "standardize", "log"] = Field(
+        "none", description="what the model learns: the value, standardized, or its logarithm standardized"
+    )
+
+
+class Prepare(Section):
+    """How a table's columns become numbers; learned on the training split, saved in the model."""
+
+    numeric: PrepareNumeric = Field(PrepareNumeric(), description="numeric and boolean columns")
+    categorical: PrepareCategorical = Field(PrepareCategorical(), description="categorical columns")
+    date: PrepareDate = Field(PrepareDate(), description="date columns")
+    text: PrepareText = Field(PrepareText(), description="text columns")
+    target: PrepareTarget = Field(PrepareTarget(), description="targets of a regression")
+    columns: dict[str, dict[str, Any]] = Field(
+        {}, description="column name -> keys of its kind's section that differ for it"
+    )
+
+
+class AugmentationItem(Component):
+    """One augmentation."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of the images that are changed; of the batches, where images are mixed"
+    )
+    ramp_epochs: Annotated[int, Field(ge=0)] = Field(
+        0, description="epochs over which the probability grows linearly from 0"
+    )
+    until_epoch: PositiveInt | None = Field(None, description="the last epoch, from 1, that is augmented")
+
+
 class Dataset(Component):
     """What to learn from."""
 
     splits: Splits = Field(Splits(), description="train, validation and test in TFDS slicing syntax")
+    split_by: SplitBy | None = Field(None, description="divide by a column instead of at random")
+    stratify: bool = Field(True, description="hold out the same share of every class")
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of the training examples held out when no validation split is given or stored"
     )
@@ -103,11 +249,25 @@ class Dataset(Component):
         0.2, description="share of all examples held out when no test split is given or stored"
     )
     limit: PositiveInt | None = Field(None, description="take only the first n examples of each split")
-    augment: Annotated[list[Named], BeforeValidator(_named_all)] = Field(
-        [], description="random changes to training images, in this order"
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = Field(
+        None, description="weight of each class in the loss: `balanced`, n / (classes * count), or given"
     )
-    cache: Literal["auto", "memory", "none"] = Field(
-        "auto", description="hold the decoded examples in memory, or stream them at every epoch"
+    resample: Literal["oversample", "undersample"] | None = Field(
+        None, description="bring all classes of the training split to the size of the largest or smallest"
+    )
+    prepare: Prepare = Field(Prepare(), description="how a table's columns become numbers")
+    augment: Annotated[
+        list[Annotated[AugmentationItem, BeforeValidator(_named)]], BeforeValidator(_named_all)
+    ] = Field([], description="random changes to training images, in this order")
+    cache: Literal["auto", "memory", "disk", "none"] = Field(
+        "auto",
+        description="keep decoded and prepared examples in memory, on disk, or read them at every epoch",
+    )
+    cache_dir: PathText | None = Field(
+        None, description="of `cache: disk`; default $BIGMODEL_CACHE, else ~/.cache/bigmodel"
+    )
+    cache_limit_gb: Annotated[float, Field(gt=0)] = Field(
+        50.0, description="size that all cached data sets together may have; the least recently used go first"
     )
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bigmodel_cli.contracts import Piece
-
 _SLICE = re.compile(r"(?P<base>[\w-]+)(\[(?P<start>[^:\[\]]*):(?P<stop>[^:\[\]]*)\])?")
 _BOUND = re.compile(r"(?P<value>-?\d+(_\d+)*(\.\d+)?)(?P<percent>%?)")
 # Whole numbers stay exact in a float up to here.
@@ -48,15 +46,15 @@ class Slice:
     start: Bound | None = None
     stop: Bound | None = None
 
-    def piece(self, size: int) -> Piece:
-        """The slice of a base split of `size` examples.
+    def positions(self, size: int) -> range:
+        """The examples of the slice, in a base split of `size` examples.
 
         Raises:
             ValueError: a bound outside the base split.
         """
         start = 0 if self.start is None else self.start.absolute(size)
         stop = size if self.stop is None else self.stop.absolute(size)
-        return Piece(self.base, start, max(start, stop))
+        return range(start, max(start, stop))
 
 
 def parse_instruction(text: str) -> tuple[Slice, ...]:

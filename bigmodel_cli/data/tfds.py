@@ -8,20 +8,17 @@ fifteenth of it where only the targets are wanted.
 from __future__ import annotations
 
 import difflib
-import math
+import hashlib
+import os
 import re
-import socket
-import threading
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from bigmodel_cli.contracts import DataSpec, InputSpec, PathText, Piece, TargetSpec
+from bigmodel_cli.contracts import DataSpec, PathText
+from bigmodel_cli.data.downloads import unreachable
 from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 
@@ -30,12 +27,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from etils import epath
 
-CONNECTION_SECONDS = 3.0
-"""How long to wait for a host's answer before a download; TFDS itself would try for minutes."""
+    from bigmodel_cli.contracts import Inputs, Lookup, Part
+    from bigmodel_cli.data.tfds_features import Reader
 
 BATCH_BYTES = 16 * 2**20
 """Decoded size of the batches that records are read in."""
 
+CHUNK = 1024
+"""Records that are read before those are dropped that are not asked for."""
+
+Names = Annotated[Sequence[str], Field(min_length=1)]
 Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
 
@@ -51,17 +52,23 @@ def tfds(
     *,
     dataset: str,
     data_dir: PathText | None = None,
+    inputs: str | Names | None = None,
+    target: str | Names | None = None,
     image_size: Annotated[Sequence[Pixels], Field(min_length=2, max_length=2)] | None = None,
     download: bool = True,
 ) -> TfdsSource:
     """A data set of TensorFlow Datasets (https://www.tensorflow.org/datasets/catalog).
 
-    Prepared data is looked for first; only what is absent is downloaded and prepared. Sets with an image or
-    numbers as input, and a class or numbers as target, can be used.
+    Prepared data is looked for first; only what is absent is downloaded and prepared. The input is an
+    image, a text, numbers, or columns of several kinds; the target a class or numbers.
 
     Args:
         dataset: name, name/config, name:version or name/config:version.
         data_dir: folder of prepared TFDS data; null takes $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        inputs: feature or features that are the input; one inside of another is `outer/inner`. Null takes
+            what the set itself says, else its only image or text.
+        target: feature that is the target: a class label, or one or more with numbers. Null takes what the
+            set itself says, else its only class label.
         image_size: [height, width] in pixels that every image is resized to (bilinear, antialiased); needed
             where the images of a set vary in size. Null keeps them as they are.
         download: whether absent data may be downloaded.
@@ -70,7 +77,7 @@ def tfds(
     path = folder.prepared()
     if path is None:
         path = _prepare(folder, download)
-    return TfdsSource(folder, path, image_size)
+    return TfdsSource(folder.text, path, inputs, target, image_size)
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ def _prepare(folder: _Folder, download: bool) -> epath.Path:
     except (ValueError, AssertionError, tfds.core.registered.DatasetNotFoundError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise DataError(f"dataset: `{folder.text}`: {reason}") from error
-    if (host := _unreachable(builder.url_infos)) is not None:
+    if (host := unreachable(next(iter(builder.url_infos), ""))) is not None:
         raise DataError(f"{absent}, and it cannot be downloaded: no connection to {host}; {remedy}")
     try:
         builder.download_and_prepare()
@@ -169,172 +176,212 @@ def _prepare(folder: _Folder, download: bool) -> epath.Path:
     return builder.data_path
 
 
-def _unreachable(urls: Mapping[str, Any]) -> str | None:
-    """The host of the first download, if it does not answer within `CONNECTION_SECONDS`."""
-    if not urls:
-        return None
-    url = urllib.parse.urlsplit(next(iter(urls)))
-    if url.hostname is None or url.scheme not in ("http", "https"):
-        return None
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if proxy is not None and not urllib.request.proxy_bypass(url.hostname):
-        url = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 80)
-    answered = []
-
-    def connect() -> None:
-        with suppress(OSError):
-            socket.create_connection((url.hostname, port), timeout=CONNECTION_SECONDS).close()
-            answered.append(True)
-
-    # In a thread, because looking up a name has no time-out of its own.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECTION_SECONDS)
-    return None if answered else url.hostname
-
-
-@dataclass(frozen=True)
-class _Field:
-    """How the numbers of an input or target lie in the stored records.
-
-    Attributes:
-        keys: in the record, one for each feature; several are joined along the last axis.
-        parse: key -> how TensorFlow reads it.
-        shape: of one decoded example.
-        dtype: of one decoded example.
-        decode: of one stored image; None for numbers.
-    """
-
-    keys: tuple[str, ...]
-    parse: Mapping[str, Any]
-    shape: tuple[int, ...]
-    dtype: str
-    decode: Callable[[tf.Tensor], tf.Tensor] | None = None
-
-    def read(self, parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """A batch (n, *shape) in dtype."""
-        import tensorflow as tf
-
-        if self.decode is not None:
-            signature = tf.TensorSpec(self.shape, self.dtype)
-            return tf.map_fn(self.decode, parsed[self.keys[0]], fn_output_signature=signature)
-        columns = [tf.cast(parsed[key], self.dtype) for key in self.keys]
-        if len(columns) > 1:
-            return tf.stack(columns, axis=-1)
-        return tf.reshape(columns[0], [-1, *self.shape])
-
-
 class TfdsSource:
     """A `contracts.Source` over prepared TFDS data.
 
     Attributes:
         spec: what the set holds.
         sizes: examples in each split of the set.
-        example_bytes: memory of one decoded example.
+        example_bytes: memory of one decoded example; of strings what an example takes in the files.
+        notes: how input and target were found, where the set itself does not say.
     """
 
-    def __init__(self, folder: _Folder, path: epath.Path, image_size: Sequence[int] | None):
-        import numpy as np
+    def __init__(
+        self,
+        name: str,
+        path: epath.Path,
+        inputs: str | Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
+        image_size: Sequence[int] | None = None,
+    ):
+        """Read the description of prepared data.
+
+        Args:
+            name: for messages, and of the spec.
+            path: folder of the prepared data.
+            inputs: features that are the input; None for what the set says.
+            target: features that are the target; None for what the set says.
+            image_size: height and width that images are resized to.
+
+        Raises:
+            DataError: a damaged description, or data that cannot be used so.
+        """
         import tensorflow_datasets as tfds
         from google.protobuf.json_format import ParseError
 
-        self._name, self._path = folder.text, path
+        from bigmodel_cli.data.tfds_features import Features
+
+        self._name, self._path = name, path
         try:
-            self._builder = tfds.builder_from_directory(path)
+            builder = tfds.builder_from_directory(path)
         except (ParseError, ValueError, KeyError, OSError) as error:
             raise self._damaged(error) from error
-        info = self._builder.info
+        info = builder.info
         if info.file_format != tfds.core.FileFormat.TFRECORD:
             raise DataError(
-                f"dataset: `{self._name}` in {path} is stored as {info.file_format.value}; prepare it "
-                "as tfrecord"
+                f"dataset: `{name}` in {path} is stored as {info.file_format.value}; prepare it as tfrecord"
             )
-        input_key, target_key = self._pair(info)
-        self._target, target_spec = self._read_target(info.features, target_key)
-        self._input, input_spec = self._read_input(info.features, input_key, image_size)
-        version = ":".join(filter(None, (info.config_name, str(info.version))))
+        self._features = Features(name, info.features)
+        pair = self._features.pair(info.supervised_keys, inputs, target)
+        self._target, target_spec = self._features.target(pair.targets)
+        self._input, input_spec = self._features.inputs(pair.inputs, image_size)
+        self.notes: Sequence[str] = pair.notes
         self.spec = DataSpec(
-            name=self._name,
-            origin=f"TFDS {version}",
+            name=name,
+            origin=f"TFDS {':'.join(filter(None, (info.config_name, str(info.version))))}",
             task="classification" if target_spec.dtype == "int32" else "regression",
             input=input_spec,
             target=target_spec,
         )
-        self.sizes: Mapping[str, int] = {name: part.num_examples for name, part in info.splits.items()}
-        self.example_bytes = sum(
-            math.prod(field.shape) * np.dtype(field.dtype).itemsize for field in (self._input, self._target)
-        )
+        self.sizes: Mapping[str, int] = {split: part.num_examples for split, part in info.splits.items()}
+        self._files = {
+            split: [
+                (os.fspath(file), length)
+                for file, length in zip(part.filepaths, part.shard_lengths, strict=True)
+            ]
+            for split, part in info.splits.items()
+        }
+        stored = sum(part.num_bytes for part in info.splits.values()) // max(1, sum(self.sizes.values()))
+        self.example_bytes = sum(reader.example_bytes for reader in (self._input, self._target))
+        self.example_bytes += stored if self._input.strings else 0
 
-    def arrays(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of a piece.
+    def fingerprint(self) -> str:
+        """A hash of the description, of the files' names, sizes and times, and of what is read of them."""
+        from etils import epath
+
+        digest = hashlib.sha256()
+        for file in ("dataset_info.json", "features.json"):
+            digest.update((self._path / file).read_bytes())
+        for files in self._files.values():
+            for name, _ in files:
+                path = epath.Path(name)
+                state = path.stat() if path.exists() else None
+                digest.update(f"{path.name} {state and (state.length, state.mtime)}".encode())
+        digest.update(repr((self.spec.input, self.spec.target)).encode())
+        return digest.hexdigest()
+
+    def arrays(self, part: Part) -> tuple[Inputs, np.ndarray]:
+        """Inputs and targets of a part.
 
         Raises:
             DataError: damaged or incomplete files, or examples without a label.
         """
-        inputs, targets = self._load(piece, (self._input, self._target))
+        inputs, targets = self._load(part, (self._input, self._target))
         return inputs, self._labelled(targets)
 
-    def targets(self, piece: Piece) -> np.ndarray:
-        """Targets of a piece.
+    def targets(self, part: Part) -> np.ndarray:
+        """Targets of a part.
 
         Raises:
             DataError: damaged or incomplete files, or examples without a label.
         """
-        return self._labelled(*self._load(piece, (self._target,)))
+        return self._labelled(*self._load(part, (self._target,)))
 
-    def examples(self, piece: Piece) -> tf.data.Dataset:
-        """Single (input, target) of a piece, in order."""
+    def batches(self, part: Part, key: tf.Tensor | None = None) -> tf.data.Dataset:
+        """Batches (inputs, targets) of a part; with `key` file after file in an order drawn from it."""
+        return self._read(part, (self._input, self._target), key)
+
+    def lookup(self, base: str) -> Lookup | None:
+        """None: records can only be read one after the other."""
+        return None
+
+    def values(self, base: str, name: str) -> np.ndarray:
+        """A feature with one value for each example: numbers as stored, or `str` objects.
+
+        Raises:
+            DataError: there is none of that name, or the files are damaged.
+        """
+        import numpy as np
+
+        from bigmodel_cli.contracts import Part
+
+        names = self._features.scalars()
+        if name not in names:
+            raise DataError(
+                f"dataset.split_by: {self.spec.name} has no feature `{name}` with one value for each "
+                f"example; it has {', '.join(names[:20]) or 'none'}"
+            )
+        whole = Part.range(base, 0, self.sizes[base])
+        (values,) = self._load(whole, (self._features.values(name),))
+        if values.dtype != object:
+            return values
+        return np.array([text.decode("utf-8", "replace") for text in values], object)
+
+    def _read(self, part: Part, readers: Sequence[Reader], key: tf.Tensor | None = None) -> tf.data.Dataset:
+        """Batches of what each reader reads."""
         import tensorflow as tf
 
-        batches = self._batches(piece, (self._input, self._target))
-        return batches.unbatch().apply(tf.data.experimental.assert_cardinality(piece.size))
+        parse = {name: spec for reader in readers for name, spec in reader.parse.items()}
 
-    def _batches(self, piece: Piece, fields: Sequence[_Field]) -> tf.data.Dataset:
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-
-        instruction = tfds.core.ReadInstruction(piece.base, from_=piece.start, to=piece.stop, unit="abs")
-        files = self._builder.info.splits[instruction].file_instructions
-        parse = {key: spec for field in fields for key, spec in field.parse.items()}
-
-        def read(records: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def read(records: tf.Tensor) -> tuple[Any, ...]:
             parsed = tf.io.parse_example(records, parse)
-            return tuple(field.read(parsed) for field in fields)
+            return tuple(reader.read(parsed) for reader in readers)
 
-        # File after file: TFDS's own reading interleaves them, and then the first n examples of a split
-        # would depend on n.
-        names = tf.constant([file.filename for file in files], tf.string)
-        ranges = tf.constant([(file.skip, file.take) for file in files], tf.int64, (len(files), 2))
-
-        def read_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.TFRecordDataset(name, buffer_size=8 * 2**20).skip(skip).take(take)
-
+        size = max(1, min(512, BATCH_BYTES // self.example_bytes))
         # AutoGraph looks for control flow to rewrite, for half a second; there is none.
         as_written = tf.autograph.experimental.do_not_convert
-        pieces = tf.data.Dataset.from_tensor_slices((names, ranges[:, 0], ranges[:, 1]))
-        size = max(1, min(512, BATCH_BYTES // self.example_bytes))
-        records = pieces.flat_map(as_written(read_file)).batch(size)
+        records = self._records(part, size, key)
         return records.map(as_written(read), num_parallel_calls=cpu_cores()).prefetch(2)
 
-    def _load(self, piece: Piece, fields: Sequence[_Field]) -> list[np.ndarray]:
+    def _records(self, part: Part, size: int, key: tf.Tensor | None) -> tf.data.Dataset:
+        """Batches of stored records, of a part alone.
+
+        File after file: TFDS's own reading interleaves them, and then the first n examples of a split would
+        depend on n.
+        """
         import numpy as np
         import tensorflow as tf
 
-        loaded = [np.empty((piece.size, *field.shape), field.dtype) for field in fields]
-        done = 0
-        batches = self._batches(piece, fields)
+        as_written = tf.autograph.experimental.do_not_convert
+        names, spans, start, gaps = [], [], 0, False
+        for name, length in self._files[part.base]:
+            first, last = np.searchsorted(part.indices, (start, start + length))
+            if first < last:
+                skip, stop = part.indices[first] - start, part.indices[last - 1] - start + 1
+                gaps |= stop - skip > last - first
+                names.append(name)
+                spans.append((skip, stop - skip, start + skip))
+            start += length
+        with tf.device("CPU:0"):
+            order = tf.range(len(names))
+            if key is not None:
+                order = tf.random.experimental.stateless_shuffle(order, key)
+            files = tf.gather(tf.constant(names, tf.string, (len(names),)), order)
+            ranges = tf.gather(tf.constant(spans, tf.int64, (len(names), 3)), order)
+            wanted = np.zeros(self.sizes[part.base] if gaps else 0, bool)
+            if gaps:
+                wanted[part.indices] = True
+            mask = tf.constant(wanted)
+        pieces = tf.data.Dataset.from_tensor_slices((files, ranges))
+
+        def read_file(name: tf.Tensor, span: tf.Tensor) -> tf.data.Dataset:
+            return tf.data.TFRecordDataset(name, buffer_size=8 * 2**20).skip(span[0]).take(span[1])
+
+        if not gaps:
+            return pieces.flat_map(as_written(read_file)).batch(size)
+
+        # What is not asked for is dropped before it is decoded, and in chunks: a filter of single records
+        # would take longer than reading them.
+        def read_some(name: tf.Tensor, span: tf.Tensor) -> tf.data.Dataset:
+            def keep(chunk: tf.Tensor, records: tf.Tensor) -> tf.Tensor:
+                first = span[2] + chunk * CHUNK
+                return tf.boolean_mask(records, mask[first : first + tf.size(records, tf.int64)])
+
+            return read_file(name, span).batch(CHUNK).enumerate().map(as_written(keep))
+
+        return pieces.flat_map(as_written(read_some)).rebatch(size)
+
+    def _load(self, part: Part, readers: Sequence[Reader]) -> Any:
+        import tensorflow as tf
+
+        from bigmodel_cli.data.reading import collect
+
         try:
-            for batch in batches:
-                stop = done + len(batch[0])
-                for array, part in zip(loaded, batch, strict=True):
-                    array[done:stop] = part
-                done = stop
+            return collect(self._read(part, readers), part.size)
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
             raise self._damaged(error.message) from error
-        if done < piece.size:
-            raise self._damaged(f"the split `{piece.base}` ends after {done:,} of {piece.size:,} examples")
-        return loaded
+        except ValueError as error:
+            raise self._damaged(f"split `{part.base}`: {error}") from error
 
     def _labelled(self, targets: np.ndarray) -> np.ndarray:
         if self.spec.task == "classification" and targets.size and targets.min() < 0:
@@ -349,126 +396,3 @@ class TfdsSource:
             f"dataset: `{self._name}` in {self._path} cannot be read: {str(why).splitlines()[0]}; it is "
             "damaged or incomplete: delete that folder and prepare the data again"
         )
-
-    def _pair(self, info: Any) -> tuple[str, str]:
-        """Keys of the input and the target."""
-        import tensorflow_datasets as tfds
-
-        pair = info.supervised_keys
-        if pair is None:
-            # Own data is often written without supervised keys; one image and one label leave no doubt.
-            kinds = (tfds.features.Image, tfds.features.ClassLabel)
-            found = [
-                [key for key, feature in info.features.items() if isinstance(feature, kind)] for kind in kinds
-            ]
-            if all(len(keys) == 1 for keys in found):
-                pair = (found[0][0], found[1][0])
-        if pair is None or len(pair) != 2 or not all(isinstance(key, str) for key in pair):
-            raise self._unusable(info.features, "it has no pair of input and label")
-        return str(pair[0]), str(pair[1])
-
-    def _unusable(self, features: Any, why: str) -> DataError:
-        holds = ", ".join(f"{key} ({_kind(feature)})" for key, feature in features.items())
-        return DataError(
-            f"dataset: `{self._name}` cannot be used for training: {why}. It holds {holds}. Needed is an "
-            "image or numbers as input, and a class label or numbers as target; choose another data set"
-        )
-
-    def _read_target(self, features: Any, key: str) -> tuple[_Field, TargetSpec]:
-        import tensorflow_datasets as tfds
-
-        feature = features[key]
-        if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes:
-            names = tuple(feature.names)
-            return _Field((key,), _parse(features, key), (), "int32"), TargetSpec((), "int32", names)
-        if not _is_numbers(feature) or len(feature.shape) > 1:
-            raise self._unusable(features, f"its target `{key}` is {_kind(feature)}")
-        count = math.prod(feature.shape)
-        names = (key,) if count == 1 else tuple(f"{key}_{i}" for i in range(count))
-        return _Field((key,), _parse(features, key), (count,), "float32"), TargetSpec(
-            (count,), "float32", names
-        )
-
-    def _read_input(
-        self, features: Any, key: str, image_size: Sequence[int] | None
-    ) -> tuple[_Field, InputSpec]:
-        import tensorflow_datasets as tfds
-
-        feature = features[key]
-        if isinstance(feature, tfds.features.Image):
-            return self._read_image(features, key, image_size)
-        if image_size is not None:
-            raise DataError(f"dataset.image_size: the inputs of `{self._name}` are not images; leave it out")
-        if isinstance(feature, tfds.features.FeaturesDict) and all(
-            _is_numbers(part) and not part.shape for part in feature.values()
-        ):
-            names = tuple(sorted(feature))
-            keys = tuple(f"{key}/{name}" for name in names)
-            parse = {k: spec for k in keys for k, spec in _parse(features, k).items()}
-            return (
-                _Field(keys, parse, (len(names),), "float32"),
-                InputSpec((len(names),), "float32", "tabular", names),
-            )
-        if not _is_numbers(feature):
-            raise self._unusable(features, f"its input `{key}` is {_kind(feature)}")
-        shape = tuple(feature.shape) or (1,)
-        if len(shape) == 3 and feature.np_dtype == "uint8":
-            return _Field((key,), _parse(features, key), shape, "uint8"), InputSpec(shape, "uint8", "image")
-        names = tuple(f"{key}_{i}" for i in range(shape[0])) if len(shape) == 1 else ()
-        return (
-            _Field((key,), _parse(features, key), shape, "float32"),
-            InputSpec(shape, "float32", "tabular", names),
-        )
-
-    def _read_image(
-        self, features: Any, key: str, image_size: Sequence[int] | None
-    ) -> tuple[_Field, InputSpec]:
-        import tensorflow as tf
-
-        feature = features[key]
-        height, width, channels = feature.shape
-        if feature.np_dtype != "uint8" or channels is None:
-            raise self._unusable(
-                features, f"its input `{key}` is {_kind(feature)}, not an image of 8 bits a channel"
-            )
-        if image_size is None and None in (height, width):
-            raise DataError(
-                f"dataset.image_size: the images of `{self._name}` vary in size; give the [height, width] "
-                "that all are resized to, such as [224, 224]"
-            )
-        shape = (*(image_size or (height, width)), channels)
-
-        def decode(stored: tf.Tensor) -> tf.Tensor:
-            image = feature.decode_example(stored)
-            if image_size is not None:
-                resized = tf.image.resize(image, image_size, antialias=True)
-                image = tf.saturate_cast(tf.round(resized), tf.uint8)
-            return tf.ensure_shape(image, shape)
-
-        return _Field((key,), _parse(features, key), shape, "uint8", decode), InputSpec(
-            shape, "uint8", "image"
-        )
-
-
-def _is_numbers(feature: Any) -> bool:
-    """Whether TFDS stores the feature as plain numbers of a fixed shape."""
-    import numpy as np
-    import tensorflow_datasets as tfds
-
-    if not isinstance(feature, tfds.features.Tensor) or isinstance(feature, tfds.features.ClassLabel):
-        return False
-    stored = feature.get_serialized_info()
-    return None not in stored.shape and np.dtype(stored.np_dtype).kind in "iufb"
-
-
-def _kind(feature: Any) -> str:
-    import numpy as np
-
-    if isinstance(feature.shape, tuple):
-        return f"{type(feature).__name__} {np.dtype(feature.np_dtype).name} {feature.shape}"
-    return type(feature).__name__
-
-
-def _parse(features: Any, key: str) -> dict[str, Any]:
-    """How `tf.io.parse_example` reads one key."""
-    return {key: features.tf_example_spec[key]}

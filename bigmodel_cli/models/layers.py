@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bigmodel_cli.contracts import DataSpec, Kind, Task
 from bigmodel_cli.errors import ModelError
+from bigmodel_cli.models.table import table_features
 
 if TYPE_CHECKING:
     import keras
@@ -78,6 +79,7 @@ _RECTIFIERS = {
 _OTHER_MODELS: dict[Kind, str] = {
     "image": "`cnn` or `resnet`",
     "tabular": "`mlp`, `logistic_regression` or `linear_regression`",
+    "table": "`mlp`, `logistic_regression` or `linear_regression`",
 }
 
 
@@ -86,7 +88,8 @@ def describe_input(data: DataSpec) -> str:
     if data.input.kind == "image":
         return "x".join(map(str, data.input.shape)) + " images"
     count = data.input.shape[0]
-    return f"{count} tabular feature{'s' if count > 1 else ''}"
+    what = "table column" if data.input.kind == "table" else "tabular feature"
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def require_kind(data: DataSpec, model_name: str, kind: Kind) -> None:
@@ -96,7 +99,7 @@ def require_kind(data: DataSpec, model_name: str, kind: Kind) -> None:
         ModelError: the inputs are of another kind.
     """
     if data.input.kind != kind:
-        wanted = {"image": "images", "tabular": "tabular features"}[kind]
+        wanted = {"image": "images", "tabular": "tabular features", "table": "tables"}[kind]
         raise ModelError(
             f"model.name: `{model_name}` takes {wanted}, but dataset `{data.name}` gives"
             f" {describe_input(data)}; use {_OTHER_MODELS[data.input.kind]}, or another dataset"
@@ -151,18 +154,21 @@ def standardized(x: keras.KerasTensor, data: DataSpec) -> keras.KerasTensor:
 
 def features(
     data: DataSpec, model_name: str, *, flatten: bool, standardize: bool = True
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+) -> tuple[Any, keras.KerasTensor]:
     """Input of a model that works on a vector of features, raw and ready for the first layer.
 
     Returns:
-        The raw input, and the scaled features (batch, features) float32: table columns with mean 0 and
-        variance 1, or the pixels of images from 0 to 1 in one row.
+        The raw input, or the dict of prepared inputs of a table; and the scaled features (batch, features)
+        float32: numbers with mean 0 and variance 1, what a table's columns become, or the pixels of images
+        from 0 to 1 in one row.
 
     Raises:
         ModelError: the inputs are images and `flatten` is off.
     """
     import keras
 
+    if data.input.kind == "table":
+        return table_features(data)
     inputs = raw_input(data)
     if data.input.kind == "image":
         if not flatten:
@@ -182,18 +188,20 @@ def output_head(
 ) -> keras.KerasTensor:
     """Final dense layer (batch, data.outputs) float32: `logits` of classes, or `outputs` of a regression.
 
-    The intercepts of a regression start at the mean of the targets, so that the optimizer spends no
-    steps on finding their level. `zeros` starts the weights at 0, as suits a model without
+    The intercepts of a regression start at the mean of what it learns, so that the optimizer spends no
+    steps on finding the level. `zeros` starts the weights at 0, as suits a model without
     hidden layers, instead of at random.
     """
     import keras
 
     regression = data.task == "regression"
+    # Scaled targets have mean 0.
+    mean = data.target.mean if data.target.scaling == "none" else [0.0] * data.outputs
     return keras.layers.Dense(
         data.outputs,
         # Predictions in bfloat16 would have two or three digits.
         dtype="float32",
-        bias_initializer=keras.initializers.Constant(list(data.target.mean)) if regression else "zeros",
+        bias_initializer=keras.initializers.Constant(list(mean)) if regression else "zeros",
         kernel_initializer="zeros" if zeros else "glorot_uniform",
         kernel_regularizer=regularizer(l1, l2),
         name="outputs" if regression else "logits",

@@ -21,6 +21,12 @@ from bigmodel_cli.training.objective import higher_is_better
 from bigmodel_cli.training.optimizer import current_learning_rate
 from bigmodel_cli.training.reporter import EpochRecord, Reporter
 
+WAIT_LIMIT = 0.1
+"""Share of an epoch that training may wait for data before it says what to change."""
+
+SHORT_EPOCH_SECONDS = 2.0
+"""Up to here the start of the iterator is a visible share of any epoch."""
+
 
 class StopRequestedError(Exception):
     """A signal asked training to stop; raised between two steps, when the state is whole."""
@@ -200,9 +206,10 @@ class Recorder(keras.callbacks.Callback):
         clock: Clock,
         best: BestModel,
         epochs: int,
-        steps: int,
+        pipeline: TrainingPipeline,
         batch_size: int,
-        examples: int,
+        *,
+        measure_wait: bool,
     ):
         super().__init__()
         self._run = run
@@ -210,25 +217,32 @@ class Recorder(keras.callbacks.Callback):
         self._clock = clock
         self._best = best
         self._epochs = epochs
-        self._steps = steps
+        self._pipeline = pipeline
+        self._steps = pipeline.steps
         self._batch_size = batch_size
-        self._examples = examples
+        self._measure_wait = measure_wait
         self.records: list[dict[str, Any]] = []
         self._rate = 0.0
+        self._wait: float | None = None
+        self._advised = False
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Announce the epoch."""
+        self._pipeline.waited.assign(0.0)
         self._reporter.epoch_begins(epoch + 1, self._epochs, self._steps, self._clock.first_step)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Report the steps done and the speed so far."""
         done = (
-            min(self._clock.step * self._batch_size, self._examples)
+            min(self._clock.step * self._batch_size, self._pipeline.size)
             - self._clock.first_step * self._batch_size
         )
-        self._rate = done / max(1e-9, time.perf_counter() - self._clock.epoch_started)
+        took = max(1e-9, time.perf_counter() - self._clock.epoch_started)
+        self._rate = done / took
         self._reporter.step_done(self._clock.step, self._rate, _ordered(logs or {}))
         if self._clock.step == self._steps:
+            if self._measure_wait:
+                self._wait = min(1.0, float(self._pipeline.waited) / took)
             self._reporter.validation_begins()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -240,10 +254,22 @@ class Recorder(keras.callbacks.Callback):
             seconds=time.perf_counter() - self._clock.epoch_started,
             examples_per_second=self._rate,
             best=self._best.improved,
+            data_wait=self._wait,
         )
         self.records.append(record.to_json())
         self.write()
         self._reporter.epoch_done(record)
+        self._advise(record)
+
+    def _advise(self, record: EpochRecord) -> None:
+        """Say once what to change when training waits for data; a short epoch waits for its first batch
+        alone."""
+        slow = self._wait is not None and self._wait > WAIT_LIMIT
+        if slow and not self._advised and record.seconds > SHORT_EPOCH_SECONDS:
+            self._advised = True
+            self._reporter.note(
+                f"{self._wait:.0%} of the epoch went into waiting for data; {self._pipeline.remedy}"
+            )
 
     def write(self) -> None:
         """Both files, whole: an epoch that is trained again after a crash stands in them once."""

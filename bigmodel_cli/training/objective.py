@@ -8,7 +8,7 @@ that every one of them means what it says.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ import keras
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.config.rules import AUTO_METRICS
 from bigmodel_cli.config.schema import Component, Config
-from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.contracts import DataSpec, TargetSpec
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.targets import original_units, scaled
 
 AUTO_LOSSES = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}
 
@@ -61,22 +62,35 @@ class Objective:
         loss: takes the model's raw output.
         loss_name: what `auto` became, or what was asked for.
         metrics: fresh metrics over the model's raw output.
-        one_hot: number of classes when the pipeline must give one-hot targets.
+        encode: what the pipeline must do to a batch of targets: one-hot (batch, classes) float32, or the
+            scale of `TargetSpec`; None for nothing.
     """
 
     loss: keras.losses.Loss
     loss_name: str
     metrics: Sequence[keras.metrics.Metric]
-    one_hot: int | None
+    encode: Callable[[Any], Any] | None
 
 
-def build_objective(config: Config, data: DataSpec) -> Objective:
+def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> Objective:
     """The loss and metrics of a config for this data.
 
+    Args:
+        config: complete.
+        data: what is learned.
+        mixing: whether augmentations mix targets, which must be one-hot for that.
+
     Raises:
-        UsageError: a loss or metric for another task.
+        UsageError: a loss or metric for another task, or one that takes no mixed targets.
     """
     name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
+    if mixing and data.task != "classification":
+        raise UsageError(
+            f"dataset.augment: images are mixed for classification only, which {data.name} is not"
+        )
+    if mixing and name == "sparse_categorical_crossentropy":
+        # The same loss on one-hot targets.
+        name = "categorical_crossentropy"
     definition = components.find("losses", name)
     name = definition.name
     allowed = _CLASSIFICATION_LOSSES if data.task == "classification" else _REGRESSION_LOSSES
@@ -88,8 +102,19 @@ def build_objective(config: Config, data: DataSpec) -> Objective:
     kind = getattr(keras.losses, str(definition.keras_class))
     if data.task == "regression":
         loss = kind(**config.loss.parameters)
-        return Objective(loss, name, _metrics(config, data), None)
-    one_hot = None if name in _ON_INDICES else data.outputs
+        if data.target.scaling == "none":
+            return Objective(loss, name, _metrics(config, data), None)
+        target = data.target
+        return Objective(loss, name, _metrics(config, data), lambda values: scaled(values, target))
+    if mixing and name in _ON_INDICES:
+        raise UsageError(
+            f"loss: `{name}` takes one class an example, but dataset.augment mixes classes; use "
+            "categorical_crossentropy"
+        )
+    classes = data.outputs
+    encode = (
+        None if name in _ON_INDICES else lambda labels: keras.ops.one_hot(labels, classes, dtype="float32")
+    )
     # Ours are logits of a softmax over the classes; the binary losses would take them for a sigmoid's each.
     if _takes_logits(kind) and not name.startswith("binary_"):
         loss = kind(from_logits=True, **config.loss.parameters)
@@ -97,7 +122,7 @@ def build_objective(config: Config, data: DataSpec) -> Objective:
         loss = kind(**config.loss.parameters)
         if name not in _ON_MARGINS:
             loss = OnProbabilities(loss)
-    return Objective(loss, name, _metrics(config, data), one_hot)
+    return Objective(loss, name, _metrics(config, data), encode)
 
 
 def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
@@ -119,7 +144,7 @@ def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
     kind = getattr(keras.metrics, str(definition.keras_class))
     metric = kind(name=component.name, **component.parameters)
     if data.task == "regression":
-        return metric
+        return metric if data.target.scaling == "none" else InOriginalUnits(metric, data.target)
     indices = "Sparse" in str(definition.keras_class)
     return ClassMetric(metric, None if indices else data.outputs, name not in _ON_MARGINS)
 
@@ -150,6 +175,33 @@ class OnProbabilities(keras.losses.Loss):
 def _probabilities(logits: Any) -> Any:
     """Softmax; that of Keras hangs the logits on its result, where the binary losses find and misuse them."""
     return keras.ops.exp(keras.ops.log_softmax(logits))
+
+
+class InOriginalUnits(keras.metrics.Metric):
+    """A metric of a regression whose targets are learned on another scale.
+
+    Args:
+        inner: the Keras metric, over targets and predictions in their original units.
+        target: says how they are scaled.
+    """
+
+    def __init__(self, inner: keras.metrics.Metric, target: TargetSpec):
+        super().__init__(name=inner.name)
+        self.inner = inner
+        self._target = target
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count a batch: scaled targets and predictions, (batch, targets)."""
+        y_true, y_pred = (original_units(values, self._target) for values in (y_true, y_pred))
+        return self.inner.update_state(y_true, y_pred, sample_weight)
+
+    def result(self) -> Any:
+        """The inner metric's result."""
+        return self.inner.result()
+
+    def reset_state(self) -> None:
+        """Begin anew."""
+        self.inner.reset_state()
 
 
 class ClassMetric(keras.metrics.Metric):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from bigmodel_cli import build
 from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
+from bigmodel_cli.contracts import Mixing
 from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
 from bigmodel_cli.devices import Choice, Devices, choose
 from bigmodel_cli.errors import DataError, UsageError
@@ -36,6 +37,7 @@ class Plan:
         objective: loss and metrics.
         pipeline: the training examples.
         validation: batches of the validation split.
+        class_weights: of each class in the loss, by index; None for equal ones.
         parameters: number of weights.
         flops: floating-point operations of one example's forward pass.
     """
@@ -49,6 +51,7 @@ class Plan:
     objective: Objective
     pipeline: TrainingPipeline
     validation: tf.data.Dataset
+    class_weights: Mapping[int, float] | None
     parameters: int
     flops: int
 
@@ -76,20 +79,26 @@ def prepare(config: Config) -> Plan:
     serving = build.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
         model = build.build_model(config, data.spec, precision.value, devices.scope())
-    objective = build_objective(config, data.spec)
+    augmentations = build.augmentations(config)
+    if augmentations and data.spec.input.kind != "image":
+        raise DataError(
+            f"dataset.augment: is for images, but {data.spec.name} gives {data.spec.input.kind} inputs; "
+            "leave it out"
+        )
+    mixing = any(isinstance(item.function, Mixing) for item in augmentations)
+    objective = build_objective(config, data.spec, mixing=mixing)
+    weights = build.class_weights(config, data.spec)
     pipeline = TrainingPipeline(
         train,
         batch_size=batch_size,
         seed=config.seed,
-        augmentations=build.augmentations(config),
-        in_memory=data.in_memory.value,
-        one_hot=objective.one_hot,
+        keeping=data.keeping,
+        augmentations=augmentations,
+        encode=objective.encode,
+        counts=build.resampling(config, train, data.spec),
     )
     validation_batches = evaluation_batches(
-        data.splits["validation"],
-        batch_size=batch_size,
-        in_memory=data.in_memory.value,
-        one_hot=objective.one_hot,
+        data.splits["validation"], batch_size=batch_size, keeping=data.keeping, encode=objective.encode
     )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
@@ -103,7 +112,8 @@ def prepare(config: Config) -> Plan:
             "devices": Choice(devices.description, devices.reason),
             "precision": precision,
             "steps_per_execution": steps,
-            "data_in_memory": data.in_memory,
+            "data_kept": data.storage,
+            "shuffle": Choice(pipeline.shuffle, f"examples kept: {data.storage.value}"),
             "loss": Choice(
                 objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"
             ),
@@ -113,6 +123,7 @@ def prepare(config: Config) -> Plan:
         objective=objective,
         pipeline=pipeline,
         validation=validation_batches,
+        class_weights=weights,
         parameters=model.count_params(),
         flops=flops,
     )
@@ -184,7 +195,7 @@ def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
         inputs, _ = next(iter(pipeline.batches()))
     except tf.errors.DataLossError as error:
         raise DataError(f"dataset: {data.spec.name} is damaged: {error.message}; prepare it again") from None
-    if tuple(inputs.shape[1:]) != data.spec.input.shape:
+    if data.spec.input.kind == "image" and tuple(inputs.shape[1:]) != data.spec.input.shape:
         raise DataError(
             f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "
             f"{data.spec.input.shape}"

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+NOT_METRICS = frozenset({"epoch", "learning_rate", "seconds", "examples_per_second", "data_wait", "best"})
+"""Keys of a line of metrics.jsonl beside the metrics."""
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -18,6 +21,7 @@ class EpochRecord:
         seconds: wall time with validation.
         examples_per_second: of training alone, in this process.
         best: whether model.keras now holds this epoch because it is the best so far.
+        data_wait: share of the training time that was spent waiting for data; None where it is not measured.
     """
 
     epoch: int
@@ -26,6 +30,7 @@ class EpochRecord:
     seconds: float
     examples_per_second: float
     best: bool
+    data_wait: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Flat, in the order of metrics.jsonl."""
@@ -35,6 +40,7 @@ class EpochRecord:
             "learning_rate": self.learning_rate,
             "seconds": round(self.seconds, 3),
             "examples_per_second": round(self.examples_per_second, 1),
+            "data_wait": None if self.data_wait is None else round(self.data_wait, 4),
             "best": self.best,
         }
 

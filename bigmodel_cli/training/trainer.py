@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import plots, rundir, validation
+from bigmodel_cli import build, plots, rundir, validation
 from bigmodel_cli.config.schema import Component
 from bigmodel_cli.errors import InterruptedTrainingError, TrainingFailedError
 from bigmodel_cli.rundir import Run
@@ -29,7 +29,7 @@ from bigmodel_cli.training.callbacks import (
 from bigmodel_cli.training.checkpoint import Position
 from bigmodel_cli.training.checkpointing import Checkpoints
 from bigmodel_cli.training.planning import Plan
-from bigmodel_cli.training.reporter import Outcome, Reporter
+from bigmodel_cli.training.reporter import NOT_METRICS, Outcome, Reporter
 
 
 def start(plan: Plan, path: Path | None) -> Run:
@@ -37,6 +37,7 @@ def start(plan: Plan, path: Path | None) -> Run:
     run = rundir.create(plan.config.name, path)
     rundir.write_yaml(run.config, plan.config.model_dump(mode="json"))
     rundir.write_json(run.data, plan.data.spec.to_json())
+    rundir.write_json(run.splits, {name: build.split_record(part) for name, part in plan.data.splits.items()})
     rundir.write_json(run.environment, environment.describe(plan.devices, plan.choices))
     return run
 
@@ -90,8 +91,10 @@ class _Training:
             EarlyStopping(stopping.monitor, stopping.patience, stopping.min_delta) if stopping else None
         )
         self.recorder = Recorder(
-            run, reporter, self.clock, self.best, training.epochs, plan.pipeline.steps, training.batch_size,
-            plan.data.splits["train"].size,
+            run, reporter, self.clock, self.best, training.epochs, plan.pipeline,
+            training.batch_size,
+            # Across devices a batch is fetched ahead of its step, and nobody is seen waiting.
+            measure_wait=plan.devices.count == 1,
         )  # fmt: skip
         self.course = Course(self.clock, plan.pipeline, metrics)
         self.checkpoints = Checkpoints(
@@ -216,6 +219,7 @@ class _Training:
                 initial_epoch=first,
                 epochs=last,
                 callbacks=callbacks,
+                class_weight=self.plan.class_weights,
                 verbose=0,
                 shuffle=False,
             )
@@ -233,11 +237,7 @@ class _Training:
             planned_epochs=self.plan.config.training.epochs,
             best_epoch=best,
             stored_epoch=self.best.stored_epoch,
-            metrics={
-                key: value
-                for key, value in chosen.items()
-                if key not in ("epoch", "learning_rate", "seconds", "examples_per_second", "best")
-            },
+            metrics={key: value for key, value in chosen.items() if key not in NOT_METRICS},
             monitor=self.monitor,
             seconds=self.clock.seconds,
             examples_per_second=median([item["examples_per_second"] for item in records]) if records else 0.0,

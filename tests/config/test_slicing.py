@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from bigmodel_cli.config.slicing import parse_instruction
-from bigmodel_cli.contracts import Piece
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,8 @@ from bigmodel_cli.contracts import Piece
 )
 def test_slicing_syntax(text, pieces):
     sizes = {"train": 1003, "test": 10}
-    assert [part.piece(sizes[part.base]) for part in parse_instruction(text)] == [Piece(*p) for p in pieces]
+    found = [(part.base, part.positions(sizes[part.base])) for part in parse_instruction(text)]
+    assert found == [(base, range(start, stop)) for base, start, stop in pieces]
 
 
 @pytest.mark.parametrize("size", [1, 7, 150, 999, 1003, 60_000])
@@ -42,7 +42,7 @@ def test_rounding_is_that_of_tfds(size):
             (ours,) = parse_instruction(text)
             (theirs,) = tfds.core.ReadInstruction.from_spec(text).to_absolute(info)
             start, stop = theirs.from_ or 0, size if theirs.to is None else theirs.to
-            assert (ours.piece(size).start, ours.piece(size).stop) == (start, stop), text
+            assert ours.positions(size) == range(start, stop), text
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,76 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from bigmodel_cli.contracts import Mixing
+from bigmodel_cli.data import disk_cache, shuffling
 from bigmodel_cli.data import pipeline as pipelines
 from bigmodel_cli.data.augment import random_crop, random_flip
-from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches, fits_in_memory
-from bigmodel_cli.data.splits import split
+from bigmodel_cli.data.division import split
+from bigmodel_cli.data.pipeline import (
+    Keeping,
+    Scheduled,
+    TrainingPipeline,
+    evaluation_batches,
+    fits_in_memory,
+)
+from bigmodel_cli.data.splits import resampled_counts
 
-BOTH_WAYS = pytest.mark.parametrize("in_memory", [True, False], ids=["in_memory", "stream"])
+STORAGES = ("memory", "disk", "files", "stream")
+EVERY_WAY = pytest.mark.parametrize("storage", STORAGES)
+
+
+class InOrderOnly:
+    """A source without access by position, as TFRecord files are; its shards are 50 examples each."""
+
+    def __init__(self, source):
+        self._source = source
+        self.spec, self.sizes, self.example_bytes = source.spec, source.sizes, source.example_bytes
+        self.fingerprint, self.targets = source.fingerprint, source.targets
+        self.arrays, self.notes = source.arrays, ()
+
+    def lookup(self, base):
+        return None
+
+    def batches(self, part, key=None):
+        parts = [part.indices[start : start + 50] for start in range(0, part.size, 50)]
+        table = tf.ragged.constant([p.tolist() for p in parts], tf.int64)
+        order = tf.range(len(parts))
+        if key is not None:
+            order = tf.random.experimental.stateless_shuffle(order, key)
+        look_up = self._source.lookup(part.base)
+        return tf.data.Dataset.from_tensor_slices(order).map(lambda shard: look_up(table[shard]))
 
 
 @pytest.fixture
-def train(numbered_images):
+def numbered(numbered_images):
     source = numbered_images({"train": 300, "test": 50})
-    return split(source, splits=None, validation_fraction=0.1, test_fraction=0.1, limit=None, seed=0)["train"]
+
+    def build(storage):
+        held = InOrderOnly(source) if storage == "stream" else source
+        return split(held, splits=None, validation_fraction=0.1, test_fraction=0.1, limit=None, seed=0)[
+            "train"
+        ]
+
+    return build
+
+
+@pytest.fixture
+def keep(tmp_path, monkeypatch):
+    """Keeps examples in each of the ways, with windows of 128 and blocks of 10 examples."""
+    monkeypatch.setattr(shuffling, "WINDOW_BYTES", 128 * 28)
+    monkeypatch.setattr(shuffling, "BLOCK_BYTES", 10 * 28)
+    monkeypatch.setattr(pipelines, "STREAM_WINDOW_BYTES", 128 * 28)
+
+    def build(storage, **options):
+        kind = storage if storage in ("memory", "disk") else "none"
+        return Keeping(kind, cache_dir=tmp_path / "cache", **options)
+
+    return build
 
 
 def batches(pipeline, epoch, start_step=0):
@@ -30,9 +84,10 @@ def same(some, others):
     )
 
 
-@BOTH_WAYS
-def test_every_example_once_an_epoch_in_another_order(train, number_of, in_memory):
-    pipeline = TrainingPipeline(train, batch_size=64, seed=1, in_memory=in_memory)
+@EVERY_WAY
+def test_every_example_once_an_epoch_in_another_order(numbered, keep, number_of, storage):
+    train = numbered(storage)
+    pipeline = TrainingPipeline(train, batch_size=64, seed=1, keeping=keep(storage))
     expected = sorted(number_of(train.arrays()[0]))
     orders = []
     for epoch in range(3):
@@ -46,15 +101,17 @@ def test_every_example_once_an_epoch_in_another_order(train, number_of, in_memor
     assert abs(np.corrcoef(orders[0], orders[1])[0, 1]) < 0.3
 
 
-@BOTH_WAYS
-def test_the_order_depends_on_the_seed_and_the_epoch_alone(train, in_memory):
+@EVERY_WAY
+def test_the_order_depends_on_the_seed_and_the_epoch_alone(numbered, keep, storage):
+    train = numbered(storage)
+
     def build(seed):
         return TrainingPipeline(
             train,
             batch_size=64,
             seed=seed,
-            augmentations=[random_flip(), random_crop(padding=1)],
-            in_memory=in_memory,
+            augmentations=[Scheduled(random_flip()), Scheduled(random_crop(padding=1))],
+            keeping=keep(storage),
         )
 
     first = build(2**40 + 1)
@@ -65,23 +122,25 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone(train, in_memory):
     assert not same(epoch_5, batches(build(1), 5))
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize("start_step", [1, 4])
-def test_starting_within_an_epoch_gives_its_tail_to_the_bit(train, in_memory, start_step):
+def test_starting_within_an_epoch_gives_its_tail_to_the_bit(numbered, keep, storage, start_step):
+    train = numbered(storage)
     pipeline = TrainingPipeline(
         train,
         batch_size=64,
         seed=3,
-        augmentations=[random_flip(), random_crop(padding=1)],
-        in_memory=in_memory,
+        augmentations=[Scheduled(random_flip()), Scheduled(random_crop(padding=1))],
+        keeping=keep(storage),
     )
     tail = pipeline.batches(start_step)
     assert tail.cardinality().numpy() == pipeline.steps - start_step
     assert same(batches(pipeline, 2)[start_step:], batches(pipeline, 2, start_step))
 
 
-@BOTH_WAYS
-def test_augmentations_change_between_steps_and_epochs(train, in_memory):
+@EVERY_WAY
+def test_augmentations_change_between_steps_and_epochs(numbered, keep, storage):
+    train = numbered(storage)
     seeds = []
 
     def record(images, seed):
@@ -89,17 +148,22 @@ def test_augmentations_change_between_steps_and_epochs(train, in_memory):
         return images
 
     pipeline = TrainingPipeline(
-        train, batch_size=64, seed=3, augmentations=[record, record], in_memory=in_memory
+        train,
+        batch_size=64,
+        seed=3,
+        augmentations=[Scheduled(record), Scheduled(record)],
+        keeping=keep(storage),
     )
     batches(pipeline, 0)
     batches(pipeline, 1)
     assert len(set(seeds)) == len(seeds) == 2 * 2 * pipeline.steps
 
 
-@BOTH_WAYS
-def test_images_stay_uint8_and_the_cardinality_is_exact(train, in_memory):
+@EVERY_WAY
+def test_images_stay_uint8_and_the_cardinality_is_exact(numbered, keep, storage):
+    train = numbered(storage)
     pipeline = TrainingPipeline(
-        train, batch_size=64, seed=1, augmentations=[random_flip()], in_memory=in_memory
+        train, batch_size=64, seed=1, augmentations=[Scheduled(random_flip())], keeping=keep(storage)
     )
     dataset = pipeline.batches()
     inputs, targets = dataset.element_spec
@@ -108,27 +172,37 @@ def test_images_stay_uint8_and_the_cardinality_is_exact(train, in_memory):
     assert dataset.cardinality().numpy() == pipeline.steps == 5
 
 
-@BOTH_WAYS
-def test_evaluation_is_in_storage_order(train, number_of, in_memory):
-    dataset = evaluation_batches(train, batch_size=64, in_memory=in_memory)
+@EVERY_WAY
+def test_evaluation_is_in_storage_order(numbered, keep, number_of, storage):
+    train = numbered(storage)
+    dataset = evaluation_batches(train, batch_size=64, keeping=keep(storage))
     assert dataset.cardinality().numpy() == 5
     read = [n for inputs, _ in dataset.as_numpy_iterator() for n in number_of(inputs)]
     assert read == number_of(train.arrays()[0]) == sorted(read)
 
 
-@BOTH_WAYS
-def test_one_hot(train, in_memory):
-    training = TrainingPipeline(train, batch_size=64, seed=1, in_memory=in_memory, one_hot=4).batches()
-    for dataset in (training, evaluation_batches(train, batch_size=64, in_memory=in_memory, one_hot=4)):
+@EVERY_WAY
+def test_one_hot(numbered, keep, storage):
+    train = numbered(storage)
+    training = TrainingPipeline(
+        train, batch_size=64, seed=1, keeping=keep(storage), encode=lambda y: tf.one_hot(y, 4)
+    ).batches()
+    for dataset in (
+        training,
+        evaluation_batches(train, batch_size=64, keeping=keep(storage), encode=lambda y: tf.one_hot(y, 4)),
+    ):
         _, targets = next(dataset.as_numpy_iterator())
         assert targets.dtype == np.float32
         assert targets.shape == (64, 4)
         assert targets.sum(1).tolist() == [1] * 64
 
 
-def test_two_streams_do_not_share_their_order(train, number_of):
+def test_two_streams_do_not_share_their_order(numbered, keep, number_of):
+    train = numbered("stream")
     # tf.data.Dataset.shuffle inside of a dataset function would repeat the first one's.
-    one, other = (TrainingPipeline(train, batch_size=64, seed=seed, in_memory=False) for seed in (1, 2))
+    one, other = (
+        TrainingPipeline(train, batch_size=64, seed=seed, keeping=keep("stream")) for seed in (1, 2)
+    )
     pairs = zip(one.batches().as_numpy_iterator(), other.batches().as_numpy_iterator(), strict=True)
     assert all(number_of(a) != number_of(b) for (a, _), (b, _) in pairs)
 
@@ -141,7 +215,7 @@ def test_orders_of_large_sets_are_unrelated():
             index=positions,
             seed=tf.constant([0, 0, epoch], tf.uint32),
             max_index=tf.constant(47_999, tf.int64),
-            rounds=pipelines.SHUFFLE_ROUNDS,
+            rounds=shuffling.ROUNDS,
         ).numpy()
         for epoch in range(4)
     ]
@@ -150,10 +224,10 @@ def test_orders_of_large_sets_are_unrelated():
     assert abs(np.corrcoef(orders[0][1:], orders[0][:-1])[0, 1]) < 0.03
 
 
-@pytest.mark.parametrize(("available", "fits"), [(300 * 28 * 10, True), (300 * 28, False)])
-def test_fits_in_memory_states_its_numbers(train, monkeypatch, available, fits):
+@pytest.mark.parametrize(("available", "fits"), [(1000, True), (999, False)])
+def test_fits_in_memory_states_its_numbers(monkeypatch, available, fits):
     monkeypatch.setattr(pipelines.devices, "available_memory", lambda: available)
-    answer, reason = fits_in_memory([train])
+    answer, reason = fits_in_memory(400)
     assert answer is fits
     assert "40%" in reason
     assert ("within" if fits else "more than") in reason
@@ -163,20 +237,118 @@ def test_available_memory_is_plausible():
     assert 2**26 < pipelines.devices.available_memory() < 2**50
 
 
+@EVERY_WAY
+def test_resampled_classes_have_the_same_number(numbered, keep, number_of, storage):
+    train = numbered(storage).first(101)
+    counts = resampled_counts(np.minimum(train.targets(), 2), "oversample", seed=1)
+    pipeline = TrainingPipeline(train, batch_size=16, seed=1, keeping=keep(storage), counts=counts)
+    first, second = ([n for x, _ in batches(pipeline, e) for n in number_of(x)] for e in (0, 1))
+    expected = np.repeat(number_of(train.arrays()[0]), counts).tolist()
+    assert sorted(first) == sorted(second) == expected
+    assert first != second
+    assert pipeline.size == len(expected)
+
+
+def test_windows_mix_blocks_from_everywhere(numbered, keep, number_of):
+    train = numbered("disk")
+    pipeline = TrainingPipeline(train, batch_size=32, seed=1, keeping=keep("disk"))
+    window = [n for x, _ in batches(pipeline, 0)[:4] for n in number_of(x)]
+    assert len(set(window)) == 128
+    assert min(window) < 60
+    assert max(window) > 240
+    assert "windows of 128 examples" in pipeline.shuffle
+
+
+def test_a_stream_reads_its_shards_in_another_order(numbered, keep, number_of):
+    pipeline = TrainingPipeline(numbered("stream"), batch_size=32, seed=1, keeping=keep("stream"))
+    windows = [{n // 55 for x, _ in batches(pipeline, e)[:4] for n in number_of(x)} for e in range(4)]
+    assert len({tuple(sorted(w)) for w in windows}) > 1
+
+
+def test_the_disk_is_read_the_second_time(numbered, keep, monkeypatch):
+    train = numbered("disk")
+    first = batches(TrainingPipeline(train, batch_size=32, seed=1, keeping=keep("disk")), 0)
+    monkeypatch.setattr(disk_cache.DiskCache, "_write", None)
+    again = batches(TrainingPipeline(train, batch_size=32, seed=1, keeping=keep("disk")), 0)
+    assert same(first, again)
+
+
+def scheduled(numbered, keep, epoch=0, **options):
+    train = numbered("memory")
+    augmentation = Scheduled(lambda images, key: 255 - images, **options)
+    pipeline = TrainingPipeline(
+        train, batch_size=270, seed=1, keeping=keep("memory"), augmentations=[augmentation]
+    )
+    ((images, _),) = batches(pipeline, epoch)
+    return float((images[:, 3, 3, 0] == 255).mean())
+
+
+def test_probability_is_the_share_of_changed_images(numbered, keep):
+    assert scheduled(numbered, keep, probability=0.0) == 0
+    assert 0.2 < scheduled(numbered, keep, probability=0.3) < 0.4
+    assert scheduled(numbered, keep, probability=1.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("epoch", "low", "high"), [(0, 0, 0), (2, 0.4, 0.6), (4, 1, 1), (5, 1, 1), (6, 0, 0)]
+)
+def test_probability_follows_its_schedule(numbered, keep, epoch, low, high):
+    assert low <= scheduled(numbered, keep, epoch, ramp_epochs=4, until_epoch=6) <= high
+
+
+def test_mixing_gets_encoded_targets(numbered, keep):
+    def swap(images, targets, key):
+        return tf.reverse(images, [0]), (targets + tf.reverse(targets, [0])) / 2
+
+    pipeline = TrainingPipeline(
+        numbered("memory"),
+        batch_size=64,
+        seed=1,
+        keeping=keep("memory"),
+        augmentations=[Scheduled(Mixing(swap))],
+        encode=lambda y: tf.one_hot(y, 4),
+    )
+    images, targets = batches(pipeline, 0)[0]
+    plain = TrainingPipeline(numbered("memory"), batch_size=64, seed=1, keeping=keep("memory"))
+    before, labels = batches(plain, 0)[0]
+    assert (images == before[::-1]).all()
+    assert targets.sum(1).tolist() == [1] * 64
+    assert (targets[np.arange(64), labels] >= 0.5).all()
+
+
+def test_waiting_is_measured(numbered, keep):
+    def slow(images, key):
+        return tf.numpy_function(lambda x: (time.sleep(0.05), x)[1], [images], tf.uint8)
+
+    train = numbered("memory").first(160)
+    pipeline = TrainingPipeline(
+        train, batch_size=4, seed=1, keeping=keep("memory"), augmentations=[Scheduled(slow)]
+    )
+    began = time.perf_counter()
+    batches(pipeline, 0)
+    took = time.perf_counter() - began
+    # Nothing is done between two batches, so nearly all of the time is spent waiting.
+    assert 0.6 * took < float(pipeline.waited) < took
+    pipeline.waited.assign(0)
+    for _ in pipeline.batches():
+        time.sleep(0.08)
+    assert float(pipeline.waited) < 1
+
+
 TWO_DEVICES = """
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf
 from bigmodel_cli.data import sklearn_sets
-from bigmodel_cli.data.pipeline import TrainingPipeline
-from bigmodel_cli.data.splits import split
+from bigmodel_cli.data.division import split
+from bigmodel_cli.data.pipeline import Keeping, TrainingPipeline
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 digits = sklearn_sets.digits(0)
 train = split(digits, splits=None, validation_fraction=0.1, test_fraction=0.1, limit=150, seed=0)["train"]
-for in_memory in (True, False):
-    pipeline = TrainingPipeline(train, batch_size=64, seed=1, in_memory=in_memory)
+for storage in ("memory", "none"):
+    pipeline = TrainingPipeline(train, batch_size=64, seed=1, keeping=Keeping(storage))
     shared = strategy.experimental_distribute_dataset(pipeline.batches())
     for epoch in (0, 1):
         pipeline.epoch.assign(epoch)

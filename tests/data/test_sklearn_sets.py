@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from bigmodel_cli.contracts import Piece
+from bigmodel_cli.contracts import Part
 from bigmodel_cli.data import sklearn_sets
 
 
 def everything(source):
-    return source.arrays(Piece("all", 0, source.sizes["all"]))
+    return source.arrays(Part.range("all", 0, source.sizes["all"]))
 
 
 def test_digits_are_images_over_the_whole_grey_range():

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from bigmodel_cli.contracts import Piece
+from bigmodel_cli.contracts import Part
 from bigmodel_cli.data import synthetic
 from bigmodel_cli.errors import DataError
 
 
 def everything(source):
-    return source.arrays(Piece("all", 0, source.sizes["all"]))
+    return source.arrays(Part.range("all", 0, source.sizes["all"]))
 
 
 def test_linear_is_100_points_of_3x_plus_2_plus_noise():

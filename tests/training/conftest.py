@@ -90,8 +90,8 @@ def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float],
         # Tracing a graph would take most of the time.
         model.compile(build_optimizer(complete, 2), objective.loss, run_eagerly=True)
         inputs, targets = (array[:32] for array in data.splits["train"].arrays())
-        if objective.one_hot:
-            targets = np.eye(objective.one_hot, dtype="float32")[targets]
+        if objective.encode:
+            targets = np.asarray(objective.encode(targets))
         history = model.fit(inputs, targets, batch_size=16, epochs=2, verbose=0, shuffle=False)
         return history.history["loss"], model
 

@@ -19,7 +19,7 @@ def test_choices_stand_with_their_reasons(train: Callable[..., Run]) -> None:
     run = train(IRIS, to="run")
     document = json.loads(run.environment.read_text())
     choices = document["choices"]
-    assert set(choices) == {"devices", "precision", "steps_per_execution", "data_in_memory", "loss"}
+    assert set(choices) == {"devices", "precision", "steps_per_execution", "data_kept", "shuffle", "loss"}
     assert all(choice["reason"] for choice in choices.values())
     assert choices["precision"] == {"value": "float32", "reason": "auto: no convolutions or attention"}
     assert choices["loss"]["value"] == "sparse_categorical_crossentropy"

@@ -56,7 +56,7 @@ def _objective(config: Config) -> Any:
 def _loss(config: Callable[..., Config], text: str, loss: str) -> float:
     """What a loss says of LOGITS (or, for values, of -1, 0, 2)."""
     objective, _ = _objective(config(text, f"loss={loss}"))
-    return float(objective.loss(INDICES if objective.one_hot is None else ONE_HOT, LOGITS))
+    return float(objective.loss(INDICES if objective.encode is None else ONE_HOT, LOGITS))
 
 
 def _metric(config: Callable[..., Config], metric: str, targets: np.ndarray = INDICES) -> float:

@@ -36,7 +36,7 @@ training:
   early_stopping: {monitor: val_accuracy, patience: 2}
 """
 CONSTANT = DIGITS.replace("{name: cosine, peak: 0.01, warmup_epochs: 1}", "0.01")
-TIMES = ("seconds", "examples_per_second")
+TIMES = ("seconds", "examples_per_second", "data_wait")
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ def _trained(config: Config, path: Path) -> Run:
 def test_what_a_run_holds(iris: Run) -> None:
     assert {path.name for path in iris.path.iterdir()} == {
         "config.yaml", "data.json", "environment.json", "metrics.jsonl", "metrics.csv", "model.keras",
-        "checkpoints", "tensorboard", "summary.json", "learning_curves.png",
+        "checkpoints", "tensorboard", "summary.json", "learning_curves.png", "splits.json",
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_metrics_have_a_line_an_epoch(iris: Run) -> None:
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert list(history[0]) == [
         "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
-        "examples_per_second", "best",
+        "examples_per_second", "data_wait", "best",
     ]  # fmt: skip
     with iris.metrics_csv.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -98,10 +98,11 @@ def test_the_config_of_a_run_repeats_it(iris: Run, tmp_path: Path) -> None:
     again = _trained(validation.load(iris.config).config, tmp_path / "again")
     assert again.config.read_text() == iris.config.read_text()
     for left, right in zip(iris.history(), again.history(), strict=True):
-        assert {**left, "seconds": 0, "examples_per_second": 0} == {
+        assert {**left, "seconds": 0, "examples_per_second": 0, "data_wait": 0} == {
             **right,
             "seconds": 0,
             "examples_per_second": 0,
+            "data_wait": 0,
         }
 
 
@@ -278,21 +279,22 @@ def test_what_fails_does_so_before_there_is_a_run(
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_training_never_reads_the_test_split(
-    cache: str, train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    cache: str, train: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Of the test split the data description needs the size alone."""
     from bigmodel_cli.data.splits import SplitData
 
     read: set[tuple[str, str]] = set()
-    for method in ("arrays", "examples", "targets"):
+    for method in ("arrays", "batches", "targets"):
         real = getattr(SplitData, method)
 
-        def spy(self: SplitData, real: Any = real, method: str = method) -> Any:
+        def spy(self: SplitData, *args: Any, real: Any = real, method: str = method) -> Any:
             read.add((self.name, method))
-            return real(self)
+            return real(self, *args)
 
         monkeypatch.setattr(SplitData, method, spy)
-    train(IRIS, f"dataset.cache={cache}", "training.tensorboard=false", "training.epochs=1", to="run")
+    caching = (f"dataset.cache={cache}", f"dataset.cache_dir={tmp_path / 'cache'}")
+    train(IRIS, *caching, "training.tensorboard=false", "training.epochs=1", to="run")
     assert {name for name, _ in read} == {"train", "validation"}

@@ -1,0 +1,1 @@
+"""Tables on disk and in memory: what their columns hold, and reading them in batches."""

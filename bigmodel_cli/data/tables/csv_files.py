@@ -1,0 +1,93 @@
+"""Tables as text files: CSV, TSV and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from bigmodel_cli.contracts import PathText
+from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
+from bigmodel_cli.data.tables.column_kinds import DeclaredKind
+from bigmodel_cli.data.tables.delimited import PLAIN_SUFFIXES, SUFFIXES, Delimited, Delimiter, Quote
+from bigmodel_cli.data.tables.files import GivenPaths, find_tables
+from bigmodel_cli.data.tables.scan import TableOptions
+from bigmodel_cli.data.tables.source import TableSource
+
+
+def csv(
+    seed: int,
+    *,
+    path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
+    target: str | Sequence[str],
+    columns: Mapping[str, DeclaredKind] | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
+    drop_duplicates: bool = False,
+    missing_values: Sequence[str] = MISSING_VALUES,
+    delimiter: Delimiter = "auto",
+    quote: Quote = "auto",
+    decimal: Literal[".", ","] = ".",
+    date_order: DateOrder | None = None,
+    header: bool = True,
+    names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+) -> TableSource:
+    """A table in text files: CSV, TSV and the like, also compressed; read in blocks, of any size.
+
+    Kinds of columns are inferred from the first 100,000 rows, and every cell is checked. A folder with
+    files or folders named train, validation (val, valid, dev) and test gives these base splits; other files
+    are one base split, `all`.
+
+    Args:
+        path: a file, a glob or a folder (.csv, .tsv, .tab, .txt, also with .gz, .bz2, .zst), a list of
+            these, or a mapping of split to these.
+        target: the column to predict; several are the targets of a regression.
+        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
+        task: auto takes texts, booleans and up to 20 different whole numbers for classes, other numbers for a
+            regression.
+        drop_missing: rows to leave out: none, those with any missing cell in a feature or the target, with a
+            missing target, or with a missing cell in one of these columns.
+        drop_duplicates: whether to leave out rows that equal an earlier one of their base split in every
+            feature and target.
+        missing_values: texts that stand for a missing cell; an empty cell is always one.
+        delimiter: between cells; auto looks at the first rows of each file.
+        quote: around cells that hold a delimiter or a line break; none takes quotes for plain characters.
+            Auto looks at the first rows.
+        decimal: sign before the fraction of a number.
+        date_order: how dates such as 03/04/2024 are meant; null does not read them as dates.
+        header: whether the first line holds the names of the columns.
+        names: of the columns, for files without a header; null calls them column_1, column_2, ...
+        encoding: of the text, such as utf-8, latin-1 or cp1252.
+    """
+    given: GivenPaths = path
+    files, notes = find_tables(given, SUFFIXES, PLAIN_SUFFIXES)
+    missing = tuple(missing_values)
+    table = Delimited(delimiter, quote, header, tuple(names or ()), encoding, missing)
+    options = TableOptions(
+        target=(target,) if isinstance(target, str) else tuple(target),
+        columns=dict(columns or {}),
+        task=task,
+        drop_missing=drop_missing if isinstance(drop_missing, str) else tuple(drop_missing),
+        drop_duplicates=drop_duplicates,
+        reader=CellReader(missing, decimal, date_order),
+    )
+    first = next(iter(files.values()))[0]
+    name = Path(given).name if isinstance(given, str) else first.parent.name
+    notes += _dialect_notes(table, first)
+    return TableSource(name or first.name, "CSV", table, files, options, notes)
+
+
+def _dialect_notes(table: Delimited, path: Path) -> list[str]:
+    """What was seen of how the text is written, where it is not plain CSV."""
+    dialect = table.dialect(path)
+    seen = []
+    if table.delimiter == "auto" and dialect.delimiter != ",":
+        seen.append({"\t": "tabs"}.get(dialect.delimiter, f"`{dialect.delimiter}`") + " between cells")
+    if table.quote == "auto" and not dialect.quote:
+        seen.append("quotes are plain characters")
+    return (
+        [f"seen in {path.name}: {', '.join(seen)}; otherwise: dataset.delimiter, dataset.quote"]
+        if seen
+        else []
+    )

@@ -1,0 +1,423 @@
+"""New rows for a trained model: tables of any form, read into raw cells.
+
+A row that cannot be read is reported and does not cost the others, so this reads more patiently, and
+slower, than the sources do.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bigmodel_cli.columns import Column
+from bigmodel_cli.data.tables import cells as cell_forms
+from bigmodel_cli.data.tables import delimited, parquet_reading
+from bigmodel_cli.data.tables import files as table_files
+from bigmodel_cli.data.tables.cells import CellReader, unfit
+from bigmodel_cli.data.tables.delimited import Delimited, open_bytes
+from bigmodel_cli.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+
+SUFFIXES = (*delimited.SUFFIXES, *delimited.PLAIN_SUFFIXES, *parquet_reading.SUFFIXES, *JSON_SUFFIXES)
+"""Of files that can be read; the text forms also with a compression's suffix behind."""
+
+BATCH_ROWS = 4096
+
+STANDARD_INPUT = "standard input"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table, in its order.
+
+    Attributes:
+        ids: `file:line`, or `file:row` for Parquet; of every row.
+        errors: why a row cannot be read, one for each id; empty for one that can.
+        cells: column key -> raw cells (n,) of the rows that can be read, as `columns.RAW_DTYPES` says.
+    """
+
+    ids: list[str]
+    errors: list[str]
+    cells: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as they stand in the file.
+
+    Attributes:
+        numbers: lines or rows, counted from 1.
+        errors: one for each number; empty for a row that was taken apart.
+        cells: of the rows without an error, (n,) for each column.
+    """
+
+    numbers: list[int]
+    errors: list[str]
+    cells: list[pa.Array]
+
+
+class NewRows:
+    """An iterable of `Rows`, to be gone through once.
+
+    Attributes:
+        extra: columns that the table has beyond those asked for; of JSON lines, those of the first.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        columns: Sequence[Column],
+        reader: CellReader,
+        extra: Sequence[str],
+        batches: Iterator[_Batch],
+    ):
+        self.extra = tuple(extra)
+        self._place, self._columns, self._reader, self._batches = place, columns, reader, batches
+
+    def __iter__(self) -> Iterator[Rows]:
+        """Some thousand rows at a time.
+
+        Raises:
+            DataError: the file cannot be read any further.
+        """
+        for batch in self._batches:
+            yield self._rows(batch)
+
+    def _rows(self, batch: _Batch) -> Rows:
+        import numpy as np
+        import pyarrow as pa
+
+        ids = [f"{self._place}:{number}" for number in batch.numbers]
+        errors = [
+            f"{place}: {error}" if error else "" for place, error in zip(ids, batch.errors, strict=True)
+        ]
+        whole = np.flatnonzero([not error for error in errors])
+        sound = np.ones(len(whole), bool)
+        read = []
+        for column, cells in zip(self._columns, batch.cells, strict=True):
+            values, bad = self._reader.read(cells, column.kind)
+            read.append(values)
+            if bad is None:
+                continue
+            sound &= ~bad
+            for index in np.flatnonzero(bad):
+                row = whole[index]
+                message = unfit(ids[row], column.name, cells[int(index)].as_py(), column.kind, "correct it")
+                errors[row] = errors[row] or message
+        mask = pa.array(sound)
+        raw = {
+            column.key: cell_forms.raw(values if sound.all() else values.filter(mask), column.kind)
+            for column, values in zip(self._columns, read, strict=True)
+        }
+        return Rows(ids, errors, raw)
+
+
+def read_rows(
+    table: str | Path | TextIO,
+    columns: Sequence[Column],
+    *,
+    reader: CellReader | None = None,
+    text: Delimited | None = None,
+    target: Sequence[str] = (),
+    name: str = STANDARD_INPUT,
+) -> NewRows:
+    """New rows of a CSV, TSV, Parquet or JSON lines file, or of an open text of CSV, as raw cells.
+
+    The columns may stand in any order, others beside them. A row with a cell that is not what its column
+    is, or with too many or too few cells, becomes an error.
+
+    Args:
+        table: a file, told by its suffix (JSON lines: .jsonl, .ndjson; without a known one it is text), or
+            a stream opened with newline="".
+        columns: those the model takes.
+        reader: how cells were written in training; None for the defaults.
+        text: how text files are written; None for the defaults. With names but no header, a file that lacks
+            just the target is understood.
+        target: names of the target's columns, which may be there or not.
+        name: what to call a stream in messages and ids.
+
+    Raises:
+        DataError: a file that is not there, cannot be read as a table, or lacks a column.
+    """
+    reader = reader or CellReader()
+    text = text or Delimited(missing_values=reader.missing_values)
+    names = [column.name for column in columns]
+    if not isinstance(table, (str, Path)):
+        head, batches = _text_rows(table, name, "", text, names, target)
+        return NewRows(name, columns, reader, [item for item in head if item not in names], batches)
+    path = Path(table)
+    if not path.is_file():
+        what = "is a folder, not a table" if path.is_dir() else "there is no such file"
+        raise DataError(f"{path}: {what}")
+    suffix = table_files.suffix(path)
+    if suffix in parquet_reading.SUFFIXES:
+        head, batches = _parquet_rows(path, columns, reader)
+    elif suffix in JSON_SUFFIXES:
+        # JSON writes numbers in one way.
+        reader = replace(reader, decimal=".")
+        head, batches = _json_rows(path, names)
+    else:
+        head, batches = _text_rows(path, str(path), suffix, text, names, target)
+    return NewRows(str(path), columns, reader, [item for item in head if item not in names], batches)
+
+
+def reading(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `read_rows`, so that it reads as the dataset of these parameters was read."""
+    known = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
+
+    def of(kind: type[Any]) -> Any:
+        fields = {item.name for item in dataclasses.fields(kind) if item.init} & known.keys()
+        return kind(**{name: known[name] for name in fields if known[name] is not None})
+
+    target = known.get("target", ())
+    return {
+        "reader": of(CellReader),
+        "text": of(Delimited),
+        "target": (target,) if isinstance(target, str) else target,
+    }
+
+
+def _require(names: Sequence[str], head: Sequence[str], place: str, hint: str = "") -> None:
+    lacking = [name for name in names if name not in head]
+    if lacking:
+        shown = ", ".join(f"`{name}`" for name in lacking[:8])
+        raise DataError(
+            f"{place}: has no column{'s' if len(lacking) > 1 else ''} {shown}, which the model needs; "
+            f"{table_files.suggest(lacking[0], head)}{hint}"
+        )
+
+
+def _arrays(rows: Sequence[Sequence[str | None]], width: int) -> list[pa.Array]:
+    import pyarrow as pa
+
+    columns = zip(*rows, strict=True) if rows else ((),) * width
+    return [pa.array(column, pa.string()) for column in columns]
+
+
+# Text
+
+
+def _text_rows(
+    table: Path | TextIO,
+    place: str,
+    suffix: str,
+    text: Delimited,
+    names: Sequence[str],
+    target: Sequence[str],
+) -> tuple[Sequence[str], Iterator[_Batch]]:
+    """The head, and the rows as texts."""
+    stack = ExitStack()
+    try:
+        lines: Any = table
+        if isinstance(table, Path):
+            encoding = "utf-8-sig" if codecs.lookup(text.encoding).name == "utf-8" else text.encoding
+            # Bytes of another encoding become surrogates, by which the rows that hold them are found.
+            stream = io.TextIOWrapper(open_bytes(table), encoding, errors="surrogateescape", newline="")
+            lines = stack.enter_context(stream)
+        start = lines.read(delimited.LOOK_BYTES)
+    except (OSError, UnicodeError) as error:
+        stack.close()
+        raise DataError(f"{place}: cannot be read: {error}") from error
+    try:
+        complete = len(start) < delimited.LOOK_BYTES
+        dialect = text.see(start.removeprefix("\ufeff"), place, suffix, complete, target)
+        _require(names, dialect.names, place, "" if text.header else "; names come from dataset.names")
+    except DataError:
+        stack.close()
+        raise
+    where = [dialect.names.index(name) for name in names]
+    rows = dialect.rows(_lines(start.removeprefix("\ufeff"), lines))
+
+    def batches() -> Iterator[_Batch]:
+        with stack:
+            yield from _text_batches(rows, len(dialect.names), where, dialect.header, place, text.encoding)
+
+    return dialect.names, batches()
+
+
+def _lines(start: str, rest: TextIO) -> Iterator[str]:
+    """Lines of a text of which a part was read already, each with its end, whichever it is."""
+    pending = start
+    while True:
+        more = rest.read(delimited.LOOK_BYTES)
+        lines = io.StringIO(pending + more, newline="").readlines()
+        # The last line may go on, and a `\r` at its end may be half of `\r\n`.
+        pending = lines.pop() if lines and more else ""
+        yield from lines
+        if not more:
+            return
+
+
+def _text_batches(
+    rows: Any, width: int, where: Sequence[int], header: bool, place: str, encoding: str
+) -> Iterator[_Batch]:
+    numbers: list[int] = []
+    errors: list[str] = []
+    found: list[list[str]] = []
+    line = 1
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            break
+        except (csv.Error, OSError) as error:
+            raise DataError(f"{place}:{line}: cannot be read: {error}") from error
+        number, line = line, rows.line_num + 1
+        if not cells:
+            continue
+        if header:
+            header = False
+            continue
+        numbers.append(number)
+        kept = [cells[index] for index in where] if len(cells) == width else []
+        if not kept:
+            errors.append(f"{len(cells)} cells, where the first row has {width}")
+        elif not all(map(_sound, kept)):
+            errors.append(f"holds bytes that are not {encoding}; save the file in that encoding")
+        else:
+            errors.append("")
+            found.append(kept)
+        if len(numbers) >= BATCH_ROWS:
+            yield _Batch(numbers, errors, _arrays(found, len(where)))
+            numbers, errors, found = [], [], []
+    if numbers:
+        yield _Batch(numbers, errors, _arrays(found, len(where)))
+
+
+def _sound(text: str) -> bool:
+    """Whether a text was decoded; a surrogate stands for a byte that was not."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# Parquet
+
+
+def _parquet_rows(
+    path: Path, columns: Sequence[Column], reader: CellReader
+) -> tuple[Sequence[str], Iterator[_Batch]]:
+    table = parquet_reading.Parquet(reader.missing_values)
+    head = table.head(path)
+    names = [column.name for column in columns]
+    _require(names, [*head], str(path))
+    for column in columns:
+        if column.kind not in cell_forms.kinds_of(head[column.name]):
+            raise DataError(
+                f"{path}: column `{column.name}` is {head[column.name]}, and the model takes "
+                f"{column.kind} cells"
+            )
+
+    def batches() -> Iterator[_Batch]:
+        row = 1
+        for batch in table.batches(path, names):
+            numbers = list(range(row, row + batch.num_rows))
+            row += batch.num_rows
+            yield _Batch(numbers, [""] * batch.num_rows, batch.columns)
+
+    return [*head], batches()
+
+
+# JSON lines
+
+
+def _json_rows(path: Path, names: Sequence[str]) -> tuple[Sequence[str], Iterator[_Batch]]:
+    try:
+        with open_bytes(path) as lines:
+            first = next(filter(None, map(bytes.strip, lines)), None)
+    except OSError as error:
+        raise table_files.unreadable(path, error) from error
+    if first is None:
+        raise DataError(f"{path}: is empty; it needs a JSON object on each line")
+    try:
+        head = list(_object(first))
+    except ValueError:
+        # That line is reported with the others.
+        head = []
+    if head:
+        _require(names, head, str(path))
+    return head, _json_batches(path, names)
+
+
+def _json_batches(path: Path, names: Sequence[str]) -> Iterator[_Batch]:
+    numbers: list[int] = []
+    errors: list[str] = []
+    found: list[list[str | None]] = []
+    try:
+        with open_bytes(path) as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                numbers.append(number)
+                try:
+                    row = _object(line)
+                    found.append([_json_cell(row, name) for name in names])
+                    errors.append("")
+                except ValueError as error:
+                    errors.append(str(error))
+                if len(numbers) >= BATCH_ROWS:
+                    yield _Batch(numbers, errors, _arrays(found, len(names)))
+                    numbers, errors, found = [], [], []
+    except OSError as error:
+        raise table_files.unreadable(path, error) from error
+    if numbers:
+        yield _Batch(numbers, errors, _arrays(found, len(names)))
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The object on a line.
+
+    Raises:
+        ValueError: there is none; the message says why.
+    """
+    try:
+        row = json.loads(line)
+    except UnicodeDecodeError:
+        raise ValueError("is not utf-8") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f'holds {type(row).__name__}, not an object such as {{"column": 1}}')
+    return row
+
+
+def _json_cell(row: dict[str, Any], name: str) -> str | None:
+    """A cell as text.
+
+    Raises:
+        ValueError: there is none, or a list or object.
+    """
+    if name not in row:
+        raise ValueError(f"has no `{name}`; a missing cell is null")
+    value = row[name]
+    if value is None:
+        return None
+    if isinstance(value, (list, dict)):
+        raise ValueError(
+            f"column `{name}`: holds a {'list' if isinstance(value, list) else 'object'}, not one value"
+        )
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    text = str(value)
+    if not _sound(text):
+        raise ValueError(f"column `{name}`: holds half a character (a lone surrogate)")
+    return text

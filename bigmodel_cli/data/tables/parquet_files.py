@@ -1,0 +1,63 @@
+"""Tables as Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from bigmodel_cli.contracts import PathText
+from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
+from bigmodel_cli.data.tables.column_kinds import DeclaredKind
+from bigmodel_cli.data.tables.files import GivenPaths, find_tables
+from bigmodel_cli.data.tables.parquet_reading import SUFFIXES, Parquet
+from bigmodel_cli.data.tables.scan import TableOptions
+from bigmodel_cli.data.tables.source import TableSource
+
+
+def parquet(
+    seed: int,
+    *,
+    path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
+    target: str | Sequence[str],
+    columns: Mapping[str, DeclaredKind] | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
+    drop_duplicates: bool = False,
+    missing_values: Sequence[str] = MISSING_VALUES,
+    date_order: DateOrder | None = None,
+) -> TableSource:
+    """A table in Parquet files; read in batches, of any size.
+
+    Kinds follow from the types of the columns: numbers are numeric, timestamps are dates, dictionaries are
+    categorical; strings are looked at, and columns of lists or structs are left out. A folder with files or
+    folders named train, validation (val, valid, dev) and test gives these base splits; other files are one
+    base split, `all`.
+
+    Args:
+        path: a file, a glob or a folder (.parquet, .pq), a list of these, or a mapping of split to these.
+        target: the column to predict; several are the targets of a regression.
+        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
+        task: auto takes strings, booleans and up to 20 different integers for classes, other numbers for a
+            regression.
+        drop_missing: rows to leave out: none, those with any missing cell in a feature or the target, with a
+            missing target, or with a missing cell in one of these columns.
+        drop_duplicates: whether to leave out rows that equal an earlier one of their base split in every
+            feature and target.
+        missing_values: strings that stand for a missing cell, as nulls do.
+        date_order: how dates such as 03/04/2024 in strings are meant; null does not read them as dates.
+    """
+    given: GivenPaths = path
+    files, notes = find_tables(given, SUFFIXES)
+    missing = tuple(missing_values)
+    options = TableOptions(
+        target=(target,) if isinstance(target, str) else tuple(target),
+        columns=dict(columns or {}),
+        task=task,
+        drop_missing=drop_missing if isinstance(drop_missing, str) else tuple(drop_missing),
+        drop_duplicates=drop_duplicates,
+        reader=CellReader(missing, date_order=date_order),
+    )
+    first = next(iter(files.values()))[0]
+    name = Path(given).name if isinstance(given, str) else first.parent.name
+    return TableSource(name or first.name, "Parquet", Parquet(missing), files, options, notes)

@@ -1,0 +1,79 @@
+"""The inputs of a model of tables, and the vector of features that they make together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bigmodel_cli.columns import CATEGORIES, NUMBERS, Column, tokens_name
+from bigmodel_cli.contracts import DataSpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+def table_features(data: DataSpec) -> tuple[dict[str, Any], keras.KerasTensor]:
+    """Prepared tensors as inputs, and what they make: (batch, features) float32.
+
+    Numbers stand as they are. A category is one-hot over the vocabulary (and `missing` where training saw a
+    missing cell), or the row of an embedding. A text is the mean of the embeddings of its known tokens
+    (Joulin et al. 2017, arXiv:1607.01759). What training never saw gives zeros, not the random start of its
+    weights.
+    """
+    import keras
+    from keras import ops
+
+    columns = data.input.columns
+    inputs: dict[str, Any] = {}
+    parts = []
+    if count := numbers_of(data):
+        inputs[NUMBERS] = keras.Input((count,), dtype="float32", name=NUMBERS)
+        parts.append(inputs[NUMBERS])
+    categorical = [column for column in columns if column.kind == "categorical"]
+    if categorical:
+        ids = keras.Input((len(categorical),), dtype="int32", name=CATEGORIES)
+        inputs[CATEGORIES] = ids
+        parts += [_category(column, ids[:, index], index) for index, column in enumerate(categorical)]
+    texts = [column for column in columns if column.kind == "text"]
+    for index, column in enumerate(texts):
+        name = tokens_name(index)
+        inputs[name] = keras.Input((column.length,), dtype="int32", name=name)
+        parts.append(_mean_embedding(column, inputs[name], index))
+    # float32: standardized numbers of a table lose their differences in bfloat16.
+    parts = [ops.cast(part, "float32") for part in parts]
+    return inputs, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def numbers_of(data: DataSpec) -> int:
+    """Length of the prepared tensor `numbers`."""
+    total = 0
+    for column in data.input.columns:
+        if column.kind in ("numeric", "boolean"):
+            total += 1 + column.indicator
+        elif column.kind == "date":
+            cycles = sum(part not in ("elapsed", "year") for part in column.parts)
+            total += len(column.parts) + cycles + column.indicator
+    return total
+
+
+def _category(column: Column, ids: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    import keras
+    from keras import ops
+
+    missing_seen = bool(column.missing) and not column.fill_category
+    if column.encoding == "one_hot":
+        hot = ops.one_hot(ids, column.ids)
+        return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if missing_seen else hot[:, 2:]
+    embedded = keras.layers.Embedding(column.ids, column.dimension, name=f"category_{index}")(ids)
+    if column.encoding == "hash":
+        return embedded
+    known = ops.not_equal(ids, 1) if missing_seen else ops.greater(ids, 1)
+    return embedded * ops.cast(ops.expand_dims(known, -1), embedded.dtype)
+
+
+def _mean_embedding(column: Column, tokens: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    import keras
+    from keras import ops
+
+    embedded = keras.layers.Embedding(column.ids, column.dimension, name=f"text_{index}")(tokens)
+    known = ops.cast(ops.expand_dims(ops.greater(tokens, 1), -1), embedded.dtype)
+    return ops.sum(embedded * known, axis=1) / ops.maximum(ops.sum(known, axis=1), 1)
