@@ -23,6 +23,7 @@ from bigmodel_cli.data import statistics
 from bigmodel_cli.data.disk_cache import DiskCache, default_folder
 from bigmodel_cli.data.division import split
 from bigmodel_cli.data.pipeline import Keeping, Scheduled, Storage, fits_in_memory
+from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.data.splits import SplitData, resampled_counts
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import DataError, ModelError, UsageError
@@ -86,7 +87,9 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         split_by=dataset.split_by.choice if dataset.split_by else None,
         stratify=dataset.stratify,
     )
-    spec = replace(statistics.describe(source, splits, dataset.prepare, known=known), name=dataset.name)
+    with data_errors_told():
+        spec = statistics.describe(source, splits, dataset.prepare, known=known)
+    spec = replace(spec, name=dataset.name)
     prepare = preparation(spec.input.columns) if spec.input.kind == "table" else None
     kept = [splits["train"], splits["validation"]]
     example = _prepared_bytes(prepare, spec) if prepare else source.example_bytes
@@ -268,7 +271,8 @@ class Restored:
             # Keras takes no arrays of texts.
             inputs = tf.data.Dataset.from_tensor_slices(inputs).batch(BATCH_SIZE)
         batch_size = None if isinstance(inputs, tf.data.Dataset) else BATCH_SIZE
-        predictions = self.model.predict(inputs, batch_size=batch_size, verbose=0)
+        with data_errors_told():
+            predictions = self.model.predict(inputs, batch_size=batch_size, verbose=0)
         return np.asarray(predictions, np.float32)
 
 

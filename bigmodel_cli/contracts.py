@@ -33,6 +33,9 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
 
 Kind = Literal["image", "tabular", "table"]
 Scaling = Literal["none", "standardize", "log"]
+Resize = Literal["stretch", "crop", "pad"]
+"""How an image of another aspect ratio gets a given size: its ratio changed, its middle cut out, or black
+borders."""
 
 # A config that asks for 1e10 units would exhaust the memory before anything could object.
 Units = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -72,6 +75,7 @@ class InputSpec:
         mean: per feature over the training split; tabular inputs only, else empty.
         variance: per feature over the training split; tabular inputs only, else empty.
         columns: of a table, in order; else empty.
+        resize: how images of another size were brought to this one.
     """
 
     shape: tuple[int, ...]
@@ -81,6 +85,7 @@ class InputSpec:
     mean: tuple[float, ...] = ()
     variance: tuple[float, ...] = ()
     columns: tuple[Column, ...] = ()
+    resize: Resize = "stretch"
 
 
 @dataclass(frozen=True)

@@ -189,10 +189,10 @@ def _wanted(spec: InputSpec) -> str:
 
 
 def _image(path: Path, name: str, spec: InputSpec) -> Row:
-    """An image as in training: upright, in the model's size (stretched) and channels; uint8."""
+    """An image as in training: upright, in the model's size and channels; uint8."""
     height, width, channels = spec.shape
     try:
-        return Row(name, decode(str(path), channels, (height, width)))
+        return Row(name, decode(str(path), channels, (height, width), spec.resize))
     except DataError as error:
         return Row(name, None, str(error))
 

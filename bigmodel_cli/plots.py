@@ -13,6 +13,7 @@ import os
 import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -327,6 +328,251 @@ def fitted_line(
         axes.legend(loc="best")
         _footnote(figure, len(x))
     return path
+
+
+@dataclass(frozen=True)
+class ColumnPanel:
+    """One column of a table, for `column_grid`: either values or bars.
+
+    Attributes:
+        name: of the column.
+        note: about it, below its name.
+        values: numbers, (n,), for a histogram; dates as `datetime64[s]`.
+        bars: names and counts, the most frequent first.
+    """
+
+    name: str
+    note: str
+    values: Array | None = None
+    bars: Sequence[tuple[str, int]] = ()
+
+
+def sample_grid(
+    images: Array, captions: Sequence[Sequence[str]], path: Path, *, title: str, row_names: Sequence[str] = ()
+) -> Path:
+    """Draw images in rows and columns.
+
+    Args:
+        images: (rows, columns, height, width, channels) uint8: grey, RGB or RGBA; of other numbers of
+            channels the first one is drawn.
+        captions: of each image, above it; lines are split at line breaks.
+        path: the PNG to write.
+        title: the finding.
+        row_names: beside the rows; none where there are none.
+    """
+    rows, columns = images.shape[:2]
+    height, width = images.shape[2:4]
+    side = 1.55
+    tall = side * float(np.clip(height / width, 0.5, 2))
+    lines = [max((text.count("\n") + 1 for text in row if text), default=0) for row in captions]
+    inches = 0.7 + tall * rows + 0.16 * sum(lines) + 0.06 * rows
+    with _figure(path, title, max(3.6, 0.3 + side * columns), inches) as figure:
+        heights = [tall + 0.16 * count for count in lines]
+        grid: Any = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
+        small = max(height, width) <= 128
+        for row, column in np.ndindex(rows, columns):
+            axes = grid[row, column]
+            image = images[row, column]
+            picture = image if image.shape[-1] in (3, 4) else image[..., 0]
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if small else "auto")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            text = "\n".join(_short(line, 20) for line in captions[row][column].splitlines())
+            axes.set_title(text, fontsize=8, loc="center", pad=3)
+        for axes, name in zip(grid[:, 0], row_names, strict=False):
+            axes.set_ylabel(_short(name, 24), color=GREY, fontsize=9)
+    return path
+
+
+def class_balance(
+    counts: Mapping[str, Sequence[int]], class_names: Sequence[str], path: Path, *, title: str
+) -> Path:
+    """Draw the share of each class in each split.
+
+    Up to 40 classes as bars, in their order; more as lines, the most frequent in the first split first.
+
+    Args:
+        counts: split -> examples of each class, in index order.
+        class_names: in index order.
+        path: the PNG to write.
+        title: the finding.
+    """
+    shares = {name: 100 * np.asarray(values) / max(1, sum(values)) for name, values in counts.items()}
+    k, colors = len(class_names), (BLUE, ORANGE, GREEN)
+    labels = {name: f"{name} ({sum(values):,})" for name, values in counts.items()}
+    if k > 40:
+        with _figure(path, title, 7.5, 4.4) as figure:
+            axes = figure.subplots()
+            order = np.argsort(-next(iter(shares.values())), kind="stable")
+            # Behind the first the others, which scatter about it.
+            for place, (name, share) in reversed(list(enumerate(shares.items()))):
+                axes.plot(
+                    np.arange(1, k + 1),
+                    share[order],
+                    color=colors[place % 3],
+                    label=labels[name],
+                    linewidth=1.8 if place == 0 else 1,
+                )
+            handles, texts = axes.get_legend_handles_labels()
+            axes.legend(handles[::-1], texts[::-1], loc="upper right")
+            axes.set(xlabel="class, the most frequent first", ylabel="share of the split (%)", ylim=(0, None))
+            axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        return path
+    thick = 0.8 / len(shares)
+    with _figure(path, title, 6.5, 1.3 + max(1.2, k * (0.17 * len(shares) + 0.08))) as figure:
+        axes = figure.subplots()
+        for place, (name, share) in enumerate(shares.items()):
+            offsets = np.arange(k) + (place - (len(shares) - 1) / 2) * thick
+            axes.barh(offsets, share, thick * 0.9, color=colors[place % 3], label=labels[name])
+        axes.set_yticks(range(k), [_short(name, 28) for name in class_names])
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel="share of the split (%)", ylim=(k - 0.5, -0.5), xlim=(0, None))
+        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+        figure.legend(loc="outside lower left", ncols=len(shares))
+    return path
+
+
+def column_grid(
+    panels: Sequence[ColumnPanel], path: Path, *, title: str, left_out: Sequence[str] = ()
+) -> Path:
+    """Draw the distribution of each column: a histogram of numbers, bars of categories.
+
+    Args:
+        panels: the columns, in order.
+        path: the PNG to write.
+        title: the finding.
+        left_out: names of columns that are not drawn.
+    """
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3 if len(panels) <= 9 else 4)
+    rows = math.ceil(len(panels) / columns)
+    width = 5.5 if columns == 1 else 3.3 * columns if columns < 4 else 11.5
+    with _figure(path, title, width, 0.7 + 2.3 * rows) as figure:
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in cells[len(panels) :]:
+            axes.set_axis_off()
+        for axes, panel in zip(cells, panels, strict=False):
+            limit = 60 if columns == 1 else 30
+            axes.set_title(_short(panel.name, limit), fontweight="bold", pad=16)
+            note = _literal(textwrap.shorten(panel.note, 70 if columns == 1 else 44, placeholder=" …"))
+            axes.text(0, 1.03, note, transform=axes.transAxes, fontsize=8, color=GREY, va="bottom")
+            if panel.values is not None:
+                _histogram(axes, panel.values)
+            else:
+                _bars(axes, panel.bars)
+        _footnote(figure, 0, left_out)
+    return path
+
+
+def target_distributions(
+    targets: Mapping[str, Array], target_names: Sequence[str], path: Path, *, title: str
+) -> Path:
+    """Draw how the targets of a regression are distributed, one panel a target (the first 9).
+
+    Args:
+        targets: split -> (n, targets); the first is drawn as bars, the others as lines over it.
+        target_names: in column order.
+        path: the PNG to write.
+        title: the finding.
+    """
+    shown = min(_PANELS, len(target_names))
+    columns = {1: 1, 2: 2, 4: 2}.get(shown, 3)
+    rows = math.ceil(shown / columns)
+    width = 6.5 if shown == 1 else 3.6 * columns
+    with _figure(path, title, width, 1.1 + (3.4 if shown == 1 else 2.5) * rows) as figure:
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in cells[shown:]:
+            axes.set_axis_off()
+        for index, axes in enumerate(cells[:shown]):
+            values = {name: array[:, index][np.isfinite(array[:, index])] for name, array in targets.items()}
+            together = np.concatenate(list(values.values()))
+            bins = _bins(together)
+            whole = len(together) and np.array_equal(together, np.round(together))
+            edges = _edges(together, bins) if whole else np.histogram_bin_edges(together, bins)
+            for place, (name, array) in enumerate(values.items()):
+                # In shares: the splits differ in size.
+                weights = np.full(len(array), 100 / max(1, len(array)))
+                label = f"{name} ({len(array):,})"
+                if place == 0:
+                    axes.hist(array, edges, weights=weights, color=BLUE, alpha=0.45, label=label)
+                else:
+                    color, dashes = ((ORANGE, "-"), (GREEN, "--"))[(place - 1) % 2]
+                    axes.hist(
+                        array, edges, weights=weights, histtype="step", color=color, linestyle=dashes,
+                        linewidth=1.6, label=label,
+                    )  # fmt: skip
+            axes.set_title(_short(target_names[index], 40 if shown == 1 else 24))
+            axes.set(ylabel="share of the split (%)")
+        handles, texts = cells[0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside lower left", ncols=len(targets))
+        _footnote(figure, 0, target_names[shown:])
+    return path
+
+
+def _histogram(axes: Axes, values: Array) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    dates = np.issubdtype(values.dtype, np.datetime64)
+    if not dates:
+        values = values[np.isfinite(values)]
+    if not len(values):
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set(xticks=[], yticks=[])
+        return
+    different = np.unique(values)
+    whole = not dates and np.array_equal(different, np.round(different))
+    if whole and len(different) <= 12:
+        counts = [np.count_nonzero(values == value) for value in different]
+        gap = float(np.diff(different).min()) if len(different) > 1 else 1.0
+        axes.bar(different, counts, 0.8 * gap, color=BLUE)
+        if len(different) > 1:
+            axes.set_xticks(different)
+        else:
+            axes.set(xticks=different, xlim=(different[0] - 2, different[0] + 2))
+    else:
+        bins = _bins(values.astype("int64") if dates else values)
+        axes.hist(
+            values, _edges(values, bins) if whole else bins, color=BLUE, edgecolor="white", linewidth=0.3
+        )
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    if dates:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.tick_params(labelsize=8)
+    axes.set_ylabel("examples", fontsize=8)
+
+
+def _bars(axes: Axes, bars: Sequence[tuple[str, int]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if not bars:
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set(xticks=[], yticks=[])
+        return
+    axes.barh(range(len(bars)), [count for _, count in bars], 0.75, color=BLUE)
+    axes.set_yticks(range(len(bars)), [_short(name, 18) for name, _ in bars], fontsize=8)
+    # Few bars stay slim.
+    axes.set_ylim(max(4, len(bars)) - 0.5, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    axes.set_xlabel("examples", fontsize=8)
+
+
+def _edges(values: Array, bins: int) -> Array:
+    """Of bins that hold as many whole numbers each: others draw a comb."""
+    low, high = float(values.min()), float(values.max())
+    step = max(1, round((high - low + 1) / bins))
+    return low - 0.5 + step * np.arange(math.ceil((high - low + 1) / step) + 1)
+
+
+def _bins(values: Array) -> int:
+    """Not "auto": one outlier would ask for millions of bins, and rounding alone has no width for any."""
+    if not len(values) or np.ptp(values) <= 1e-6 * np.abs(values).max():
+        return 1
+    return int(np.clip(math.sqrt(len(values)), 8, 40))
 
 
 @contextlib.contextmanager

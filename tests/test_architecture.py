@@ -23,7 +23,7 @@ LAYERS = (
     ("catalogue", "components", "validation", "json_schema", "reference", "rundir", "devices", "engine"),
     ("data", "models", "targets", "flops", "metrics", "plots", "pictures", "inputs"),
     ("build",),
-    ("training", "evaluation", "prediction", "summary", "doctor"),
+    ("training", "evaluation", "prediction", "summary", "data_report", "doctor"),
     ("cli", "__main__"),
 )
 STAGES = LAYERS[5]

@@ -13,7 +13,7 @@ from bigmodel_cli import __version__
 from bigmodel_cli.errors import BigmodelError
 
 COMMANDS = (
-    "init", "validate", "explain", "summary", "list", "schema",
+    "init", "validate", "explain", "summary", "data", "list", "schema",
     "train", "evaluate", "predict", "runs", "doctor",
 )  # fmt: skip
 """In the order of use; each is the module `<name>_command`, imported only when it is needed."""

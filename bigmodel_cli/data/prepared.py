@@ -385,7 +385,7 @@ def _bytes_feature(value: bytes) -> Any:
 
 
 def prepared(seed: int, *, path: PathText) -> PreparedSource:
-    """A data set that `bigmodel prepare` wrote: quick to read, from any storage, by many workers.
+    """A data set that `bigmodel data CONFIG --prepare FOLDER` wrote: quick to read, by many workers.
 
     Its splits are those that were written.
 
@@ -423,7 +423,8 @@ def _read_index(folder: str) -> dict[str, Any]:
     except tf.errors.NotFoundError:
         what = "holds no prepared data set" if tf.io.gfile.isdir(folder) else "there is no such folder"
         raise DataError(
-            f"dataset.path: {folder}: {what} (no {INDEX}); write one with `bigmodel prepare`"
+            f"dataset.path: {folder}: {what} (no {INDEX}); write one with `bigmodel data CONFIG --prepare "
+            "FOLDER`"
         ) from None
     except tf.errors.OpError as error:
         raise DataError(f"dataset.path: {name}: cannot be read: {_first_line(error)}") from None

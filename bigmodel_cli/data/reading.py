@@ -1,8 +1,13 @@
-"""A stream of decoded batches brought into arrays."""
+"""Streams of decoded batches: brought into arrays, and their errors brought back to words."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,3 +41,41 @@ def collect(batches: tf.data.Dataset, size: int) -> Any:
     if done < size:
         raise ValueError(f"the stream ends after {done:,} of {size:,} examples")
     return tf.nest.pack_sequence_as(batches.element_spec, arrays)
+
+
+_TOLD = re.compile(r"\bDataError: (.+?)(?=\nTraceback|\n\n|\n\t|\Z)", re.S)
+
+
+def data_error(error: Exception) -> DataError | None:
+    """The data error behind an error of a TensorFlow operation; None where the data is not at fault.
+
+    A source that fails inside of tf.data can only hand its message on as text.
+    """
+    import tensorflow as tf
+
+    if not isinstance(error, tf.errors.OpError):
+        return None
+    message = str(error.message)
+    if (told := _TOLD.search(message)) is not None:
+        return DataError(" ".join(told[1].split()))
+    first = message.splitlines()[0] if message else type(error).__name__
+    if isinstance(error, tf.errors.DataLossError):
+        return DataError(f"dataset: is damaged: {first}; prepare it again")
+    if isinstance(error, (tf.errors.NotFoundError, tf.errors.PermissionDeniedError)):
+        return DataError(f"dataset: a file cannot be read any more: {first}")
+    return None
+
+
+@contextmanager
+def data_errors_told() -> Iterator[None]:
+    """Raise what lies behind an error of a TensorFlow operation, where it is the data's.
+
+    Raises:
+        DataError: see `data_error`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (found := data_error(error)) is None:
+            raise
+        raise found from None

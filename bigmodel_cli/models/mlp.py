@@ -26,6 +26,7 @@ def mlp(
     hidden: Sequence[Units] = (64,),
     activation: Activation = "relu",
     dropout: Rate = 0.0,
+    input_dropout: Rate = 0.0,
     batch_norm: bool = False,
     l1: Penalty = 0.0,
     l2: Penalty = 0.0,
@@ -35,13 +36,16 @@ def mlp(
     """Fully connected layers (multi-layer perceptron).
 
     Each hidden layer is dense, batch normalization if asked, activation, dropout (Srivastava et al.
-    2014). Features are standardized inside the model. In a regression the intercepts of the last layer
-    start at the mean of the targets.
+    2014). Features are standardized inside the model. A text without hidden layers is classified by the mean
+    of its words' embeddings, as in Joulin et al. 2017 (arXiv:1607.01759). In a regression the intercepts of
+    the last layer start at the mean of the targets.
 
     Args:
         hidden: Units of each hidden layer, first to last, each at least 1.
         activation: Activation after each hidden layer, a Keras name.
         dropout: Share of each hidden layer's outputs that training sets to 0, from 0 to below 1.
+        input_dropout: Share of the features (of a text, of the numbers of its mean embedding) that training
+            sets to 0, from 0 to below 1.
         batch_norm: Normalize each hidden layer over the batch, before its activation.
         l1: Factor of the sum of absolute weights in the loss, at least 0.
         l2: Factor of the sum of squared weights in the loss, at least 0.
@@ -52,6 +56,8 @@ def mlp(
     import keras
 
     inputs, x = features(data, "mlp", flatten=flatten)
+    if input_dropout:
+        x = keras.layers.Dropout(input_dropout, name="input_dropout")(x)
     for units in hidden:
         x = keras.layers.Dense(
             units,

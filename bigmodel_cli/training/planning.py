@@ -14,6 +14,7 @@ from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import Mixing
 from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
+from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.devices import Choice, Devices, choose
 from bigmodel_cli.errors import DataError, UsageError
 from bigmodel_cli.flops import count_flops
@@ -88,18 +89,20 @@ def prepare(config: Config) -> Plan:
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
     objective = build_objective(config, data.spec, mixing=mixing)
     weights = build.class_weights(config, data.spec)
-    pipeline = TrainingPipeline(
-        train,
-        batch_size=batch_size,
-        seed=config.seed,
-        keeping=data.keeping,
-        augmentations=augmentations,
-        encode=objective.encode,
-        counts=build.resampling(config, train, data.spec),
-    )
-    validation_batches = evaluation_batches(
-        data.splits["validation"], batch_size=batch_size, keeping=data.keeping, encode=objective.encode
-    )
+    counts = build.resampling(config, train, data.spec)
+    with data_errors_told():
+        pipeline = TrainingPipeline(
+            train,
+            batch_size=batch_size,
+            seed=config.seed,
+            keeping=data.keeping,
+            augmentations=augmentations,
+            encode=objective.encode,
+            counts=counts,
+        )
+        validation_batches = evaluation_batches(
+            data.splits["validation"], batch_size=batch_size, keeping=data.keeping, encode=objective.encode
+        )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
     _compile(config, devices, model, objective, pipeline.steps, steps.value)
@@ -191,10 +194,8 @@ def _compile(
 
 
 def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
-    try:
+    with data_errors_told():
         inputs, _ = next(iter(pipeline.batches()))
-    except tf.errors.DataLossError as error:
-        raise DataError(f"dataset: {data.spec.name} is damaged: {error.message}; prepare it again") from None
     if data.spec.input.kind == "image" and tuple(inputs.shape[1:]) != data.spec.input.shape:
         raise DataError(
             f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "

@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from bigmodel_cli import build, plots, rundir, validation
 from bigmodel_cli.config.schema import Component
-from bigmodel_cli.errors import InterruptedTrainingError, TrainingFailedError
+from bigmodel_cli.data.reading import data_error
+from bigmodel_cli.errors import (
+    BigmodelError,
+    DataError,
+    InterruptedTrainingError,
+    TrainingFailedError,
+)
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import checkpoint, environment
 from bigmodel_cli.training.callbacks import (
@@ -175,7 +181,7 @@ class _Training:
                 raise failure from None
         return self._finish("finished")
 
-    def _failure(self, error: Exception) -> TrainingFailedError | None:
+    def _failure(self, error: Exception) -> BigmodelError | None:
         """Note the status; what to tell the user, or None where neither machine nor data is at fault."""
         if _disk_is_full(error):
             # Not even the status can be counted on to be written.
@@ -188,10 +194,8 @@ class _Training:
         reason = (str(getattr(error, "message", error)).splitlines() or [""])[0]
         if isinstance(error, tf.errors.ResourceExhaustedError):
             return TrainingFailedError(f"out of memory: {reason}; try a smaller training.batch_size")
-        if isinstance(error, tf.errors.DataLossError):
-            return TrainingFailedError(
-                f"dataset {self.plan.data.spec.name}: is damaged: {reason}; prepare it again"
-            )
+        if (found := data_error(error)) is not None:
+            return DataError(f"{found}\ngo on when it is mended with   bigmodel train --resume {self.run}")
         return None
 
     def _fit(self, signals: SignalWatch) -> None:

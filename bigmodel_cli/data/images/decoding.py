@@ -23,16 +23,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from bigmodel_cli.contracts import Resize
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
     from PIL import Image
-
-Resize = Literal["stretch", "crop", "pad"]
-"""How an image of another aspect ratio gets a given size: its ratio changed, its middle cut out, or black
-borders."""
 
 Format = Literal["jpeg", "png", "other"]
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from bigmodel_cli.contracts import SPLIT_NAMES, DataSpec, InputSpec, PathText, TargetSpec
-from bigmodel_cli.data.images.decoding import SUFFIXES, Header, Resize, decoder, probe, shown, way
+from bigmodel_cli.contracts import SPLIT_NAMES, DataSpec, InputSpec, PathText, Resize, TargetSpec
+from bigmodel_cli.data.images.decoding import SUFFIXES, Header, decoder, probe, shown, way
 from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 
@@ -190,7 +190,7 @@ class ImageFolderSource:
             name="image_folder",
             origin=f"folder {shown(path)}",
             task="classification",
-            input=InputSpec((height, width, channels), "uint8", "image"),
+            input=InputSpec((height, width, channels), "uint8", "image", resize=resize),
             target=TargetSpec((), "int32", tuple(map(shown, classes))),
         )
         self.sizes: Mapping[str, int] = {base: len(part) for base, part in self._files.items()}

@@ -1,0 +1,150 @@
+"""Images a second of the data pipeline alone, beside what the decoder and the model can do.
+
+    python bench/image_pipeline.py --data-dir ~/tensorflow_datasets
+
+For MNIST and CIFAR-10 from TensorFlow Datasets, and MNIST again as a folder of 60,000 PNG files:
+
+- decoder  the bare TensorFlow operations on records or files that lie in memory, on all cores;
+- first    the first epoch of the pipeline, from the files to the last batch, with all that is learned of the
+  data;
+- later    a later epoch of the pipeline alone (median of three);
+- model    the shipped network of that set, trained on ready float32 arrays by the same `compile` and `fit`;
+- fit      the same, fed by the pipeline (medians of `--repeats` epochs, the two in turn).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bigmodel_cli import build, engine, validation
+from bigmodel_cli.config.schema import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def consume(dataset: Any) -> None:
+    """Pull every batch."""
+    for _ in dataset:
+        pass
+
+
+def write_folder(data: build.Data, folder: Path) -> None:
+    """MNIST as PNG files in a folder of classes for each split."""
+    from PIL import Image
+
+    for name in ("train", "test"):
+        part = data.splits[name]
+        inputs, targets = part.arrays()
+        for label in range(10):
+            (folder / name / str(label)).mkdir(parents=True)
+        for index, (image, target) in enumerate(zip(inputs, targets, strict=True)):
+            Image.fromarray(image[..., 0]).save(folder / name / str(target) / f"{index}.png")
+
+
+def decoder_rate(data: build.Data, cores: int) -> float:
+    """Images a second of the bare decoding operation, a thread for each core, on PNG in memory."""
+    import tensorflow as tf
+
+    images = data.splits["train"].first(4000).arrays()[0]
+    encoded = tf.constant([tf.io.encode_png(image).numpy() for image in images])
+    channels = images.shape[-1]
+    records = tf.data.Dataset.from_tensor_slices(encoded).repeat(5).batch(256)
+    signature = tf.TensorSpec(images.shape[1:], tf.uint8)
+
+    def decode(batch: Any) -> Any:
+        return tf.map_fn(lambda one: tf.io.decode_png(one, channels), batch, fn_output_signature=signature)
+
+    decoded = records.map(decode, num_parallel_calls=cores)
+    consume(decoded.take(4))
+    return 20_000 / seconds(lambda: consume(decoded))
+
+
+def measure(name: str, config: Config, repeats: int) -> None:
+    """Print a line for one data set."""
+    import numpy as np
+
+    from bigmodel_cli import devices
+    from bigmodel_cli.data.pipeline import TrainingPipeline
+    from bigmodel_cli.training import planning
+
+    loaded: list[Any] = []
+
+    def first_epoch() -> None:
+        data = build.load_data(config)
+        pipeline = TrainingPipeline(
+            data.splits["train"],
+            batch_size=config.training.batch_size,
+            seed=0,
+            keeping=data.keeping,
+            augmentations=build.augmentations(config),
+        )
+        consume(pipeline.batches())
+        loaded.extend([data, pipeline])
+
+    first = seconds(first_epoch)
+    data, pipeline = loaded
+    later = statistics.median(seconds(lambda: consume(pipeline.batches())) for _ in range(3))
+    plan = planning.prepare(config)
+    inputs, targets = data.splits["train"].arrays()
+    ready = inputs.astype(np.float32)
+    times: dict[str, list[float]] = {"arrays": [], "pipeline": []}
+    for turn in range(repeats + 1):
+        for kind in times:
+            if kind == "arrays":
+                taken = seconds(
+                    lambda: plan.model.fit(ready, targets, batch_size=config.training.batch_size, verbose=0)
+                )
+            else:
+                taken = seconds(lambda: plan.model.fit(plan.pipeline.batches(), verbose=0))
+            # The first turn compiles.
+            if turn:
+                times[kind].append(taken)
+    count = data.splits["train"].size
+    model, fit = (count / statistics.median(taken) for taken in times.values())
+    decoder = decoder_rate(data, devices.cpu_cores())
+    print(
+        f"{name:<14} decoder {decoder:>8,.0f}  first {count / first:>8,.0f}  later {count / later:>9,.0f}  "
+        f"model {model:>7,.0f}  fit {fit:>7,.0f}   later/model {count / later / model:.1f}  "
+        f"fit/model {fit / model:.2f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure all three."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", help="folder of prepared TFDS data")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    engine.start()
+    given = [f"dataset.data_dir={options.data_dir}"] if options.data_dir else []
+    mnist = validation.load(ROOT / "configs" / "mnist_cnn.yaml", given).config
+    cifar = validation.load(ROOT / "configs" / "cifar10_resnet_cpu.yaml", given).config
+    measure("mnist", mnist, options.repeats)
+    measure("cifar10", cifar, 1)
+    with tempfile.TemporaryDirectory() as temporary:
+        write_folder(build.load_data(mnist), Path(temporary))
+        folder = validation.load(
+            ROOT / "configs" / "mnist_cnn.yaml",
+            [f"dataset={{name: image_folder, path: {temporary}}}", *given[1:]],
+        ).config
+        measure("mnist as PNG", folder, options.repeats)
+
+
+if __name__ == "__main__":
+    main()
