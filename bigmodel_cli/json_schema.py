@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.components import Kind
-from bigmodel_cli.config.schema import Component, Config, Dataset, Optimizer
+from bigmodel_cli.config.schema import AugmentationItem, Component, Config, Dataset, Optimizer
 
 _SECTIONS: tuple[tuple[str, Kind, type[BaseModel]], ...] = (
     ("model", "models", Component),
@@ -17,10 +17,10 @@ _SECTIONS: tuple[tuple[str, Kind, type[BaseModel]], ...] = (
     ("optimizer", "optimizers", Optimizer),
     ("loss", "losses", Component),
 )
-_INNER: tuple[tuple[str, Kind], ...] = (
-    ("augmentation", "augmentations"),
-    ("schedule", "schedules"),
-    ("metric", "metrics"),
+_INNER: tuple[tuple[str, Kind, type[Component]], ...] = (
+    ("augmentation", "augmentations", AugmentationItem),
+    ("schedule", "schedules", Component),
+    ("metric", "metrics", Component),
 )
 
 
@@ -28,8 +28,8 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a whole config, components and their parameters included."""
     schema = Config.model_json_schema()
     definitions: dict[str, Any] = schema["$defs"]
-    for key, kind in _INNER:
-        definitions[key] = _component(kind, Component, definitions)
+    for key, kind, inner in _INNER:
+        definitions[key] = _component(kind, inner, definitions)
     for key, kind, section in _SECTIONS:
         description = schema["properties"][key].get("description", "")
         definitions[key] = _component(kind, section, definitions)
@@ -45,7 +45,7 @@ def json_schema() -> dict[str, Any]:
     # A config that extends another one, or is called after its file, leaves these out.
     schema["required"] = []
     # The definitions of whole sections are replaced by those with their components' parameters.
-    for replaced in ("Component", "Dataset", "Optimizer"):
+    for replaced in ("Component", "AugmentationItem", "Dataset", "Optimizer"):
         definitions.pop(replaced, None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -451,7 +451,7 @@ def column_grid(
         for axes in cells[len(panels) :]:
             axes.set_axis_off()
         for axes, panel in zip(cells, panels, strict=False):
-            limit = 60 if columns == 1 else 30
+            limit = {1: 50, 4: 22}.get(columns, 28)
             axes.set_title(_short(panel.name, limit), fontweight="bold", pad=16)
             note = _literal(textwrap.shorten(panel.note, 70 if columns == 1 else 44, placeholder=" …"))
             axes.text(0, 1.03, note, transform=axes.transAxes, fontsize=8, color=GREY, va="bottom")
@@ -520,24 +520,26 @@ def _histogram(axes: Axes, values: Array) -> None:
         return
     different = np.unique(values)
     whole = not dates and np.array_equal(different, np.round(different))
-    if whole and len(different) <= 12:
+    gap = float(np.diff(different).min()) if whole and len(different) > 1 else 1.0
+    if whole and len(different) <= 12 and np.ptp(different) <= 40 * gap:
         counts = [np.count_nonzero(values == value) for value in different]
-        gap = float(np.diff(different).min()) if len(different) > 1 else 1.0
         axes.bar(different, counts, 0.8 * gap, color=BLUE)
-        if len(different) > 1:
+        if len(different) <= 6 or np.abs(different).max() < 100:
             axes.set_xticks(different)
-        else:
-            axes.set(xticks=different, xlim=(different[0] - 2, different[0] + 2))
+        if len(different) == 1:
+            axes.set_xlim(different[0] - 2, different[0] + 2)
     else:
         bins = _bins(values.astype("int64") if dates else values)
-        axes.hist(
-            values, _edges(values, bins) if whole else bins, color=BLUE, edgecolor="white", linewidth=0.3
-        )
-    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+        edges: Any = _edges(values, bins) if whole else bins
+        axes.hist(values, edges, color=BLUE, edgecolor="white", linewidth=0.3)
+        if not dates:
+            # Long numbers would run into each other.
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     if dates:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=2, maxticks=6)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.tick_params(labelsize=8)
@@ -557,7 +559,7 @@ def _bars(axes: Axes, bars: Sequence[tuple[str, int]]) -> None:
     axes.set_ylim(max(4, len(bars)) - 0.5, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     axes.set_xlabel("examples", fontsize=8)
 
 

@@ -15,12 +15,20 @@ from pydantic_core import PydanticUndefined
 from bigmodel_cli import components
 from bigmodel_cli.components import Definition, Kind
 from bigmodel_cli.config.schema import (
+    AugmentationItem,
     Checkpoint,
     Config,
     Dataset,
     EarlyStopping,
     Optimizer,
+    Prepare,
+    PrepareCategorical,
+    PrepareDate,
+    PrepareNumeric,
+    PrepareTarget,
+    PrepareText,
     Section,
+    SplitBy,
     Splits,
     Training,
 )
@@ -29,6 +37,23 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Top level", "", Config),
     ("dataset", "Besides these, the parameters of the dataset of that `name`.", Dataset),
     ("dataset.splits", "In the slicing syntax of TensorFlow Datasets; what is not given is made.", Splits),
+    ("dataset.split_by", "`null`: as `splits` and the fractions say.", SplitBy),
+    (
+        "dataset.prepare",
+        "For tables. Learned on the training split, kept in the run, and part of the saved model, which takes "
+        "raw rows.",
+        Prepare,
+    ),
+    ("dataset.prepare.numeric", "", PrepareNumeric),
+    ("dataset.prepare.categorical", "", PrepareCategorical),
+    ("dataset.prepare.date", "", PrepareDate),
+    ("dataset.prepare.text", "", PrepareText),
+    ("dataset.prepare.target", "", PrepareTarget),
+    (
+        "dataset.augment",
+        "Each item, besides the parameters of the augmentation of that `name`.",
+        AugmentationItem,
+    ),
     ("optimizer", "Besides these, the parameters of the optimizer of that `name`.", Optimizer),
     ("training", "", Training),
     ("training.early_stopping", "`null`: train all epochs.", EarlyStopping),

@@ -211,8 +211,11 @@ def _show_duplicates(report: DataReport) -> None:
         places = ", ".join(f"{first} = {second}" for first, second in item.first)
         more = ", ..." if item.copies > len(item.first) else ""
         click.echo(f"duplicates, {what}: {copies}{other}: {places}{more}")
-    for remedy in dict.fromkeys(item.remedy for item in report.duplicates or () if item.remedy):
-        click.echo(f"  {remedy}")
+    remedies = dict.fromkeys(item.remedy for item in report.duplicates or () if item.remedy)
+    for remedy in remedies:
+        # What a longer one says, too, is not said twice.
+        if not any(other != remedy and other.startswith(remedy) for other in remedies):
+            click.echo(f"  {remedy}")
 
 
 def _show_speed(speed: SpeedReport, unit: str) -> None:

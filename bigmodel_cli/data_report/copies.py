@@ -56,23 +56,24 @@ def _copies(
     config: Config, train: SplitData, other: SplitData, copies: Copies, targets: Array, others: Array
 ) -> DuplicatesReport:
     differ = targets[copies.originals] != others[copies.positions]
+    contradicting = int(np.count_nonzero(differ if differ.ndim == 1 else differ.any(axis=1)))
     pairs = zip(copies.originals[:EXAMPLES_NAMED], copies.positions[:EXAMPLES_NAMED], strict=True)
     return DuplicatesReport(
         split=other.name,
         copies=copies.count,
         share=copies.count / other.size,
-        contradicting=int(np.count_nonzero(differ if differ.ndim == 1 else differ.any(axis=1))),
+        contradicting=contradicting,
         first=tuple((contents.place(train, int(a)), contents.place(other, int(b))) for a, b in pairs),
-        remedy=_remedy(config, train, other) if copies.count else "",
+        remedy=_remedy(config, train, other, contradicting) if copies.count else "",
     )
 
 
-def _remedy(config: Config, train: SplitData, other: SplitData) -> str:
+def _remedy(config: Config, train: SplitData, other: SplitData, contradicting: int) -> str:
     bases = {part.base for part in train.parts} & {part.base for part in other.parts}
     if "drop_duplicates" in config.dataset.parameters and bases:
         return (
             "dataset.drop_duplicates: true leaves out rows that equal an earlier one in every feature and "
-            "target"
+            "target" + ("; those with another target stay: decide which is right" if contradicting else "")
         )
     if other is train:
         return "leave the copies out of the source, or know that they count several times"
