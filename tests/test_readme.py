@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -16,13 +17,32 @@ COMMANDS = [shlex.split(line) for block in BLOCKS for line in block.splitlines()
 # Enough to go through everything; the configs say what the whole takes.
 SHORT = {
     "digits_cnn.yaml": ["training.epochs=2"],
+    "penguins_mlp.yaml": ["training.epochs=2"],
     "mnist_cnn.yaml": ["training.epochs=1", "dataset.limit=512"],
 }
+
+
+def penguins() -> str:
+    """A table with the columns of penguins.csv."""
+    generator = np.random.default_rng(0)
+    lines = ["species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex"]
+    for number in range(90):
+        kind = number % 3
+        sizes = generator.normal(
+            (39 + 4 * kind, 18 - kind, 190 + 9 * kind, 3700 + 500 * kind), (2, 1, 5, 300)
+        )
+        cells = [f"{size:.1f}" for size in sizes] if number % 20 else [""] * 4
+        sex = ("MALE", "FEMALE", "")[number % 7 % 3]
+        lines.append(
+            ",".join([("Adelie", "Chinstrap", "Gentoo")[kind], ("Dream", "Biscoe")[number % 2], *cells, sex])
+        )
+    return "\n".join(lines)
 
 
 @pytest.mark.slow
 def test_commands(bigmodel, tmp_path, request):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "penguins.csv").write_text(penguins(), encoding="utf-8")
     for name, *arguments in COMMANDS:
         if name == "make":
             continue
@@ -35,7 +55,7 @@ def test_commands(bigmodel, tmp_path, request):
         if arguments[0] == "train":
             given = [argument for argument in arguments if "=" in argument]
             config = arguments[1].rpartition("/")[2]
-            arguments += [] if given else SHORT.get(config, [])
+            arguments += [] if any("training" in item for item in given) else SHORT.get(config, [])
         result = bigmodel(*arguments)
         assert result.exit_code == 0, f"{arguments}: {result.stderr}"
         assert result.stdout

@@ -92,7 +92,7 @@ def _features(spec: DataSpec, inputs: Storage) -> dict[str, tuple[Storage, tuple
     kinds: dict[str, Storage] = {"float32": "float", "int64": "int", "string": "bytes"}
     for column in spec.input.columns:
         dtype = RAW_DTYPES[column.kind]
-        features[f"input/{column.name}"] = (kinds[dtype], (), dtype)
+        features[f"input/{column.key}"] = (kinds[dtype], (), dtype)
     return features
 
 
@@ -437,7 +437,7 @@ def _read_index(folder: str) -> dict[str, Any]:
 
 def _raw(spec: DataSpec) -> DataSpec:
     """Without what is learned on a training split."""
-    columns = tuple(Column(column.name, column.kind) for column in spec.input.columns)
+    columns = tuple(Column(column.key, column.kind) for column in spec.input.columns)
     return replace(
         spec,
         origin=f"prepared from {spec.origin}",
@@ -537,7 +537,7 @@ class PreparedSource:
         """
         from bigmodel_cli.contracts import Part
 
-        names = [column.name for column in self.spec.input.columns]
+        names = [column.key for column in self.spec.input.columns]
         if name not in names:
             raise DataError(
                 f"dataset.split_by: {self.spec.name} has no column `{name}` to divide by; it has "
@@ -549,7 +549,7 @@ class PreparedSource:
     def _pair(self, features: Mapping[str, Any]) -> tuple[Any, Any]:
         if self.spec.input.kind != "table":
             return features["input"], features["target"]
-        names = [column.name for column in self.spec.input.columns]
+        names = [column.key for column in self.spec.input.columns]
         return {name: features[f"input/{name}"] for name in names}, features["target"]
 
     def _parsed(self, part: Part, names: Sequence[str], key: tf.Tensor | None = None) -> tf.data.Dataset:

@@ -9,10 +9,10 @@ from typing import Any
 
 from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
+from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.data_report.copies import DuplicatesReport, find_copies, leaks
 from bigmodel_cli.data_report.description import Description, describe, sample
 from bigmodel_cli.data_report.drawing import draw
-from bigmodel_cli.data_report.failures import reading
 from bigmodel_cli.data_report.shards import Prepared, write_prepared
 from bigmodel_cli.data_report.speed import SpeedReport, Training, measure_speed
 
@@ -75,7 +75,7 @@ def examine(
         UsageError: the folder cannot be written to.
     """
     copies, speed = None, None
-    with reading(data):
+    with data_errors_told():
         doing("describing the data")
         sampled = sample(data)
         description = describe(config, data, sampled)

@@ -10,7 +10,7 @@ from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data import prepared
 from bigmodel_cli.data.pipeline import Keeping, TrainingPipeline
-from bigmodel_cli.data_report.failures import reading
+from bigmodel_cli.data.reading import data_errors_told
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,6 @@ def write_prepared(
     sizes: dict[str, int] = {name: split.size for name, split in data.splits.items()}
     # What the source says of itself: without anything learned.
     spec = replace(train.source.spec, name=data.spec.name)
-    with reading(data):
+    with data_errors_told():
         prepared.write(batches, spec, sizes, folder, report=report)
     return Prepared(folder, sizes, mixed.shuffle, {"name": "prepared", "path": folder})

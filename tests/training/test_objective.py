@@ -216,3 +216,59 @@ def test_the_direction_of_improvement(monitor: str, higher: bool) -> None:
     from bigmodel_cli.training.objective import higher_is_better
 
     assert higher_is_better(monitor) is higher
+
+
+MIXED = "name: c\ndataset: digits\nmodel: cnn\n"
+
+
+def test_mixed_targets_are_one_hot(config: Callable[..., Config]) -> None:
+    from bigmodel_cli import build
+    from bigmodel_cli.training.objective import build_objective
+
+    complete = config(MIXED)
+    data = build.load_data(complete)
+    objective = build_objective(complete, data.spec, mixing=True)
+    assert objective.loss_name == "categorical_crossentropy"
+    assert objective.encode is not None
+    encoded = np.asarray(objective.encode(np.array([3, 0])))
+    assert encoded.shape == (2, 10)
+    logits = np.random.default_rng(0).normal(size=(2, 10)).astype(np.float32)
+    plain = build_objective(complete, data.spec)
+    assert float(objective.loss(encoded, logits)) == pytest.approx(
+        float(plain.loss(np.array([3, 0]), logits))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MIXED + "loss: categorical_generalized_cross_entropy\n", "takes one class an example"),
+        ("name: c\ndataset: diabetes\nmodel: mlp\n", "are mixed for classification only"),
+    ],
+)
+def test_what_cannot_be_mixed(config: Callable[..., Config], text: str, message: str) -> None:
+    from bigmodel_cli import build
+    from bigmodel_cli.training.objective import build_objective
+
+    complete = config(text)
+    with pytest.raises(UsageError, match=message):
+        build_objective(complete, build.load_data(complete).spec, mixing=True)
+
+
+def test_metrics_of_scaled_targets_are_in_original_units(config: Callable[..., Config]) -> None:
+    from bigmodel_cli import build
+    from bigmodel_cli.training.objective import build_objective
+
+    complete = config(
+        "name: c\ndataset: {name: diabetes, prepare: {target: {scale: standardize}}}\nmodel: mlp\n"
+        "metrics: [mean_absolute_error]\n"
+    )
+    spec = build.load_data(complete).spec
+    objective = build_objective(complete, spec)
+    assert objective.encode is not None
+    targets = np.array([[100.0], [200.0]], np.float32)
+    learned = np.asarray(objective.encode(targets))
+    assert abs(learned).max() < 2
+    (metric,) = objective.metrics
+    metric.update_state(learned, learned + np.float32(spec.target.factor[0]) * 10)
+    assert float(metric.result()) == pytest.approx(10, rel=1e-4)

@@ -313,3 +313,53 @@ def test_ctrl_c_in_a_process(
     resumed = bigmodel_process("train", "--resume", "run", f"training.epochs={done + 2}")
     assert resumed.exit_code == 0, resumed.stderr
     assert [epoch["epoch"] for epoch in run.history()] == list(range(1, done + 3))
+
+
+TABLE = """\
+name: rows
+dataset: {name: csv, path: PATH, target: kind, prepare: {text: {dimension: 4}}}
+model: {name: mlp, hidden: [8], dropout: 0.2, input_dropout: 0.1}
+optimizer: {name: adam, learning_rate: 0.01}
+training: {epochs: 3, batch_size: 16, steps_per_execution: 1, tensorboard: false}
+"""
+
+
+def _table(path: Path) -> str:
+    lines = ["x,colour,words,kind"]
+    for n in range(150):
+        number = "" if n % 7 == 0 else f"{(n * 37) % 101}.5"
+        colour = ("red", "green", "blue")[n * n % 3]
+        lines.append(f"{number},{colour},the {colour} word number {n % 5},{'ab'[n % 2]}")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return TABLE.replace("PATH", str(path))
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_tables_in_every_storage(
+    cache: str, train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
+) -> None:
+    text = _table(tmp_path / "rows.csv")
+    more = (
+        f"dataset.cache={cache}",
+        f"dataset.cache_dir={tmp_path / 'cache'}",
+        "dataset.class_weights=balanced",
+        "dataset.resample=oversample",
+    )
+    whole = train(text, *more, to="whole")
+    run = interrupt(train, tmp_path, text, 2, 3, *more)
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_mixed_images_and_schedules_of_augmentation(
+    train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
+) -> None:
+    more = (
+        "dataset.augment=[{name: mix_up, probability: 0.5}, {name: random_erasing, ramp_epochs: 2}, "
+        "{name: random_rotation, until_epoch: 2}]",
+        "training.epochs=3",
+    )
+    whole = train(DIGITS, *more, to="whole")
+    run = interrupt(train, tmp_path, DIGITS, 2, 3, *more)
+    resume(run)
+    assert_same(run, whole)
