@@ -54,25 +54,27 @@ def write_folder(data: build.Data, folder: Path) -> None:
             Image.fromarray(image[..., 0]).save(folder / name / str(target) / f"{index}.png")
 
 
-def decoder_rate(data: build.Data, cores: int) -> float:
-    """Images a second of the bare decoding operation, a thread for each core, on PNG in memory."""
+def decoder_rate(data: build.Data, cores: int, codec: str) -> float:
+    """Images a second of the bare decoding operation, a thread for each core, on `png` or `jpeg` in memory."""
     import tensorflow as tf
 
+    encode = {"png": tf.io.encode_png, "jpeg": tf.io.encode_jpeg}[codec]
+    decode_one = {"png": tf.io.decode_png, "jpeg": tf.io.decode_jpeg}[codec]
     images = data.splits["train"].first(4000).arrays()[0]
-    encoded = tf.constant([tf.io.encode_png(image).numpy() for image in images])
+    encoded = tf.constant([encode(image).numpy() for image in images])
     channels = images.shape[-1]
     records = tf.data.Dataset.from_tensor_slices(encoded).repeat(5).batch(256)
     signature = tf.TensorSpec(images.shape[1:], tf.uint8)
 
     def decode(batch: Any) -> Any:
-        return tf.map_fn(lambda one: tf.io.decode_png(one, channels), batch, fn_output_signature=signature)
+        return tf.map_fn(lambda one: decode_one(one, channels), batch, fn_output_signature=signature)
 
     decoded = records.map(decode, num_parallel_calls=cores)
     consume(decoded.take(4))
     return 20_000 / seconds(lambda: consume(decoded))
 
 
-def measure(name: str, config: Config, repeats: int) -> None:
+def measure(name: str, config: Config, repeats: int, limit: int) -> None:
     """Print a line for one data set."""
     import numpy as np
 
@@ -80,44 +82,39 @@ def measure(name: str, config: Config, repeats: int) -> None:
     from bigmodel_cli.data.pipeline import TrainingPipeline
     from bigmodel_cli.training import planning
 
-    loaded: list[Any] = []
-
-    def first_epoch() -> None:
-        data = build.load_data(config)
-        pipeline = TrainingPipeline(
-            data.splits["train"],
-            batch_size=config.training.batch_size,
-            seed=0,
-            keeping=data.keeping,
-            augmentations=build.augmentations(config),
-        )
-        consume(pipeline.batches())
-        loaded.extend([data, pipeline])
-
-    first = seconds(first_epoch)
-    data, pipeline = loaded
+    began = time.perf_counter()
+    data = build.load_data(config)
+    found = time.perf_counter() - began
+    train = data.splits["train"]
+    batch_size = config.training.batch_size
+    began = time.perf_counter()
+    pipeline = TrainingPipeline(
+        train, batch_size=batch_size, seed=0, keeping=data.keeping, augmentations=build.augmentations(config)
+    )
+    first = time.perf_counter() - began
+    consume(pipeline.batches())
     later = statistics.median(seconds(lambda: consume(pipeline.batches())) for _ in range(3))
-    plan = planning.prepare(config)
-    inputs, targets = data.splits["train"].arrays()
+    png, jpeg = (decoder_rate(data, devices.cpu_cores(), codec) for codec in ("png", "jpeg"))
+    short = config.dataset.model_copy(update={"augment": [], "limit": limit})
+    plan = planning.prepare(config.model_copy(update={"dataset": short}))
+    inputs, targets = plan.data.splits["train"].arrays()
     ready = inputs.astype(np.float32)
     times: dict[str, list[float]] = {"arrays": [], "pipeline": []}
     for turn in range(repeats + 1):
-        for kind in times:
+        for kind, taken in times.items():
+            began = time.perf_counter()
             if kind == "arrays":
-                taken = seconds(
-                    lambda: plan.model.fit(ready, targets, batch_size=config.training.batch_size, verbose=0)
-                )
+                plan.model.fit(ready, targets, batch_size=batch_size, verbose=0)
             else:
-                taken = seconds(lambda: plan.model.fit(plan.pipeline.batches(), verbose=0))
+                plan.model.fit(plan.pipeline.batches(), verbose=0)
             # The first turn compiles.
             if turn:
-                times[kind].append(taken)
-    count = data.splits["train"].size
-    model, fit = (count / statistics.median(taken) for taken in times.values())
-    decoder = decoder_rate(data, devices.cpu_cores())
+                taken.append(time.perf_counter() - began)
+    model, fit = (len(ready) / statistics.median(taken) for taken in times.values())
     print(
-        f"{name:<14} decoder {decoder:>8,.0f}  first {count / first:>8,.0f}  later {count / later:>9,.0f}  "
-        f"model {model:>7,.0f}  fit {fit:>7,.0f}   later/model {count / later / model:.1f}  "
+        f"{name:<14} decoder {png:>6,.0f} {jpeg:>6,.0f}  found {found:.1f} s  first {train.size / first:>7,.0f}  "
+        f"later {train.size / later:>8,.0f}  "
+        f"model {model:>7,.0f}  fit {fit:>7,.0f}   later/model {train.size / later / model:.1f}  "
         f"fit/model {fit / model:.2f}",
         flush=True,
     )
@@ -129,21 +126,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-dir", help="folder of prepared TFDS data")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--limit", type=int, default=16_384)
     options = parser.parse_args()
     engine.start()
     given = [f"dataset.data_dir={options.data_dir}"] if options.data_dir else []
     mnist = validation.load(ROOT / "configs" / "mnist_cnn.yaml", given).config
     cifar = validation.load(ROOT / "configs" / "cifar10_resnet_cpu.yaml", given).config
-    measure("mnist", mnist, options.repeats)
-    measure("cifar10", cifar, 1)
+    measure("mnist", mnist, options.repeats, options.limit)
+    measure("cifar10", cifar, options.repeats, options.limit // 4)
     with tempfile.TemporaryDirectory() as temporary:
         write_folder(build.load_data(mnist), Path(temporary))
         folder = validation.load(
             ROOT / "configs" / "mnist_cnn.yaml",
             [f"dataset={{name: image_folder, path: {temporary}}}", *given[1:]],
         ).config
-        measure("mnist as PNG", folder, options.repeats)
+        measure("mnist as PNG", folder, options.repeats, options.limit)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("dataset.split_by", "`null`: as `splits` and the fractions say.", SplitBy),
     (
         "dataset.prepare",
-        "For tables. Learned on the training split, kept in the run, and part of the saved model, which takes "
-        "raw rows.",
+        "For tables. Learned on the training split, kept in the run, and part of the saved model, which "
+        "takes raw rows.",
         Prepare,
     ),
     ("dataset.prepare.numeric", "", PrepareNumeric),

@@ -437,7 +437,7 @@ def _read_index(folder: str) -> dict[str, Any]:
 
 def _raw(spec: DataSpec) -> DataSpec:
     """Without what is learned on a training split."""
-    columns = tuple(Column(column.key, column.kind) for column in spec.input.columns)
+    columns = tuple(Column(column.name, column.kind) for column in spec.input.columns)
     return replace(
         spec,
         origin=f"prepared from {spec.origin}",

@@ -43,7 +43,8 @@ def test_plain_lines_in_a_pipe(bigmodel: Callable[..., Any], iris: Path, tmp_pat
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert len(epochs) == 2
     assert re.search(
-        r"^epoch 2/2  [\d.]+ s  [\d,]+ ex/s  loss \S+  acc \S+  val loss \S+  val acc \S+", epochs[1]
+        r"^epoch 2/2  [\d.]+ s  [\d,]+ ex/s  data wait \d+%  loss \S+  acc \S+  val loss \S+  val acc \S+",
+        epochs[1],
     )
     assert lines[-1].startswith("next   bigmodel evaluate  ")
     run = tmp_path / lines[4].split()[1]
