@@ -55,7 +55,7 @@ def write_folder(data: build.Data, folder: Path) -> None:
 
 
 def decoder_rate(data: build.Data, cores: int, codec: str) -> float:
-    """Images a second of the bare decoding operation, a thread for each core, on `png` or `jpeg` in memory."""
+    """Images a second of the bare decoding operation, a thread for each core, on `png` or `jpeg`."""
     import tensorflow as tf
 
     encode = {"png": tf.io.encode_png, "jpeg": tf.io.encode_jpeg}[codec]
@@ -112,7 +112,8 @@ def measure(name: str, config: Config, repeats: int, limit: int) -> None:
                 taken.append(time.perf_counter() - began)
     model, fit = (len(ready) / statistics.median(taken) for taken in times.values())
     print(
-        f"{name:<14} decoder {png:>6,.0f} {jpeg:>6,.0f}  found {found:.1f} s  first {train.size / first:>7,.0f}  "
+        f"{name:<14} decoder {png:>6,.0f} {jpeg:>6,.0f}  found {found:.1f} s  "
+        f"first {train.size / first:>7,.0f}  "
         f"later {train.size / later:>8,.0f}  "
         f"model {model:>7,.0f}  fit {fit:>7,.0f}   later/model {train.size / later / model:.1f}  "
         f"fit/model {fit / model:.2f}",

@@ -169,8 +169,11 @@ class _Division:
             held = _newest(self._values(train, column), fraction, column)
             how = f"the newest by {column}"
         else:
-            strata = train.targets() if self.stratified else np.zeros(train.size, np.int64)
-            held = _drawn(strata, fraction, generator)
+            held = (
+                _drawn(train.targets(), fraction, generator)
+                if self.stratified
+                else _drawn_evenly(train.size, fraction, generator)
+            )
             how = "stratified by class" if self.stratified else "at random"
         kept, taken, start = [], [], 0
         for part in train.parts:
@@ -259,6 +262,15 @@ def _drawn(strata: np.ndarray, fraction: float, generator: np.random.Generator) 
     mask = np.zeros(len(strata), bool)
     for start, share in zip(first, shares, strict=True):
         mask[order[start : start + share]] = True
+    return mask
+
+
+def _drawn_evenly(size: int, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    """`_drawn` where all examples are of one stratum, in a fraction of its memory."""
+    import numpy as np
+
+    mask = np.zeros(size, bool)
+    mask[generator.permutation(size)[: min(round(size * fraction), size - 1)]] = True
     return mask
 
 

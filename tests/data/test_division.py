@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec
+from bigmodel_cli.data import division
 from bigmodel_cli.data.arrays import ArraySource
 from bigmodel_cli.data.division import split
 from bigmodel_cli.errors import DataError
@@ -298,3 +299,9 @@ def test_without_stratification_the_draw_ignores_classes():
         source, splits=None, validation_fraction=0.2, test_fraction=0.2, limit=None, seed=0, stratify=False
     )
     assert data["test"].describe == "0.2 of all, held out at random, seed 0"
+
+
+@pytest.mark.parametrize(("size", "fraction"), [(10, 0.25), (101, 0.2), (3, 0.99), (7, 0.5)])
+def test_one_stratum_is_drawn_as_several_would_be(size, fraction):
+    general = division._drawn(np.zeros(size, int), fraction, np.random.default_rng(5))
+    assert (division._drawn_evenly(size, fraction, np.random.default_rng(5)) == general).all()
