@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bigmodel_cli.contracts import DataSpec, InputSpec, Piece, TargetSpec, expand_path
+from bigmodel_cli.columns import Column
+from bigmodel_cli.contracts import DataSpec, InputSpec, Part, TargetSpec, expand_path
 
 SPEC = DataSpec(
     "digits", "scikit-learn", "classification",
@@ -37,7 +38,23 @@ def test_a_document_that_is_no_spec(document):
 
 def test_outputs_and_size():
     assert SPEC.outputs == 2
-    assert Piece("train", 3, 10).size == 7
+    part = Part.range("train", 3, 10)
+    assert part.size == 7
+    assert part.indices.tolist() == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_the_columns_of_a_table_survive_json():
+    columns = (
+        Column("size (m²/ft²)", "numeric", low=1.5, high=None, indicator=True),
+        Column("note", "text", vocabulary=("a", "b"), length=3),
+    )
+    spec = DataSpec(
+        "t", "CSV", "regression", InputSpec((2,), "", "table", ("size (m²/ft²)", "note"), columns=columns),
+        TargetSpec((1,), "float32", ("y",), mean=(0.1,), scaling="log", shift=(1.0,), factor=(2.0,)),
+    )  # fmt: skip
+    assert DataSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    # Keras takes no slash in the name of an input.
+    assert columns[0].key == "size (m²∕ft²)"
 
 
 class TestExpandPath:

@@ -104,6 +104,7 @@ class _Found:
 
     others: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
+    circles: int = 0
     beside: list[str] = field(default_factory=list)
     empty: list[tuple[str, str]] = field(default_factory=list)
 
@@ -113,6 +114,8 @@ class _Found:
                 f"{suffix or 'no suffix'} {count:,}" for suffix, count in self.others.most_common(LISTED)
             )
             yield f"{_count(sum(self.others.values()), 'file')} of other kinds left aside ({kinds})"
+        if self.circles:
+            yield f"{_count(self.circles, 'link', 'links')} to a folder around it left aside"
         if self.hidden:
             yield f"{_count(self.hidden, 'hidden file or folder', 'hidden files or folders')} left aside"
         if self.beside:
@@ -403,18 +406,28 @@ def _content(path: str, found: _Found) -> tuple[list[str], list[str]]:
 def _walk(path: str, relative: str, found: _Found) -> Iterator[str]:
     """Paths of all images in a folder, as `relative`/....
 
-    Links are followed, but every folder is entered once only: links may run in circles.
+    Links are followed, but every folder is entered once only: links may run in circles. One that leads to a
+    folder around it would bring the images of other classes into this one.
     """
+    depth = len(Path(relative).parts)
+    around = {_identity(str(parent)) for parent in (Path(path).parents[:depth])}
     entered, left = set[tuple[int, int]](), [(path, relative)]
     while left:
         folder, name = left.pop()
-        status = os.stat(folder)  # noqa: PTH116 - a folder may be deep in a tree of thousands
-        if (status.st_dev, status.st_ino) in entered:
+        identity = _identity(folder)
+        if identity in around:
+            found.circles += 1
+        if identity in entered | around:
             continue
-        entered.add((status.st_dev, status.st_ino))
+        entered.add(identity)
         folders, images = _content(folder, found)
         yield from (f"{name}/{image}" for image in images)
         left += [(f"{folder}/{inner}", f"{name}/{inner}") for inner in reversed(folders)]
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116 - a folder may be deep in a tree of thousands
+    return status.st_dev, status.st_ino
 
 
 def _probed(

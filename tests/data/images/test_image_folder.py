@@ -84,12 +84,18 @@ class TestLayouts:
         assert built(tmp_path).spec.target.names == ("2", "b", "c1", "c9", "c10")
 
     def test_links_in_circles(self, folder):
+        before = built(folder).sizes["all"]
         (folder / "cat" / "again").symlink_to(folder, target_is_directory=True)
         (folder / "dog" / "self").symlink_to(folder / "dog", target_is_directory=True)
-        (folder / "owl").symlink_to(folder / "cat" / "..", target_is_directory=True)
         source = built(folder)
-        # Every class reaches all folders once.
-        assert source.sizes["all"] == 20 + 10 + 20
+        assert source.sizes["all"] == before
+        assert "1 link to a folder around it left aside" in source.notes
+
+    def test_a_link_to_another_place_is_followed(self, folder, tmp_path):
+        before = built(folder).sizes["all"]
+        picture(tmp_path / "elsewhere" / "deep" / "a.png")
+        (folder / "cat" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        assert built(folder).sizes["all"] == before + 1
 
     def test_what_is_no_image_is_counted(self, folder):
         for name in (
