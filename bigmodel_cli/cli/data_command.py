@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1, 600),
-    default=5.0,
-    show_default=True,
-    help="What one measurement of speed takes at most.",
+    help="What one measurement of speed takes at most [5].",
 )
 @click.option(
     "--prepare",
@@ -41,7 +39,7 @@ def command(
     output: Path | None,
     no_duplicates: bool,
     no_speed: bool,
-    seconds: float,
+    seconds: float | None,
     prepare: str | None,
     as_json: bool,
 ) -> None:
@@ -49,11 +47,13 @@ def command(
 
     With --prepare the data is written as shards, which any machine reads fast: `dataset: {name: prepared}`.
     """
-    if prepare is not None and (output is not None or no_duplicates or no_speed):
+    if prepare is not None and (output is not None or no_duplicates or no_speed or seconds is not None):
         raise UsageError(
-            "--prepare writes the data instead of reporting on it; leave out --output, --no-duplicates and "
-            "--no-speed"
+            "--prepare writes the data instead of reporting on it; leave out --output, --no-duplicates, "
+            "--no-speed and --seconds"
         )
+    if no_speed and seconds is not None:
+        raise UsageError("--seconds is of the speed, which --no-speed leaves out; give one of the two")
     from bigmodel_cli import engine, validation
     from bigmodel_cli.cli import console, data_text
 
@@ -62,7 +62,7 @@ def command(
         doing("starting TensorFlow")
         engine.start()
         if prepare is None:
-            found: Any = _report(loaded, output, not no_duplicates, not no_speed, seconds, doing)
+            found: Any = _report(loaded, output, not no_duplicates, not no_speed, seconds or 5.0, doing)
     if prepare is not None:
         found = _write(loaded, prepare, as_json)
     if as_json:

@@ -188,3 +188,11 @@ def test_verdict(
     assert ("\n  do this\n" in printed) == bool(remedy)
     if pipeline > 1000:
         assert "the pipeline gives 812,000 img/s, the model takes 13,900: " in printed
+
+
+@pytest.mark.parametrize("others", [("--prepare", "out"), ("--no-speed",)])
+def test_seconds_without_a_measurement_are_refused(bigmodel, write, others):
+    write("iris.yaml", "name: iris\ndataset: iris\nmodel: mlp\n")
+    result = bigmodel("data", "iris.yaml", "--seconds", "2", *others)
+    assert result.exit_code == 2
+    assert "--seconds" in result.stderr
