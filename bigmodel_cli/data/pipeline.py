@@ -189,6 +189,7 @@ class TrainingPipeline:
         size: examples in an epoch.
         steps: batches in a whole epoch.
         waited: seconds that the consumer has waited for batches, since it was last set to 0.
+        timed: whether that is measured.
         shuffle: how the examples are shuffled, for the user's eyes.
         remedy: what to change where training waits for data.
     """
@@ -203,6 +204,7 @@ class TrainingPipeline:
         augmentations: Sequence[Scheduled] = (),
         encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
         counts: np.ndarray | None = None,
+        timed: bool = True,
     ):
         """Prepare the pipeline.
 
@@ -214,6 +216,8 @@ class TrainingPipeline:
             augmentations: applied to the inputs in this order.
             encode: targets of a batch -> what the loss takes; None where that is the same.
             counts: how often each example is taken in an epoch, (split.size,); None for once.
+            timed: measure the waiting; off where operations must be deterministic, since TensorFlow has no
+                clock there.
         """
         import tensorflow as tf
 
@@ -227,6 +231,7 @@ class TrainingPipeline:
         with tf.device("CPU:0"):
             self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
             self.waited = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="waited")
+        self.timed = timed
         self._raw_batches, self.shuffle = self._reader(split, keeping, counts)
         self.remedy = _remedy(keeping.storage, bool(self._augmentations))
 
@@ -248,9 +253,10 @@ class TrainingPipeline:
             deterministic=True,
         )
         batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-        return _options(self._timed(batches.prefetch(PREFETCHED_BATCHES), count))
+        batches = batches.prefetch(PREFETCHED_BATCHES)
+        return _options(self._clocked(batches, count) if self.timed else batches)
 
-    def _timed(self, batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    def _clocked(self, batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
         """Adds to `waited` how long each batch was waited for.
 
         `zip` asks its parts one after the other, in the thread of whoever asks it: the clock first, then the

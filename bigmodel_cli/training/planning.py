@@ -99,6 +99,7 @@ def prepare(config: Config) -> Plan:
             augmentations=augmentations,
             encode=objective.encode,
             counts=counts,
+            timed=not config.training.deterministic,
         )
         validation_batches = evaluation_batches(
             data.splits["validation"], batch_size=batch_size, keeping=data.keeping, encode=objective.encode

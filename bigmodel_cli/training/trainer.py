@@ -100,7 +100,7 @@ class _Training:
             run, reporter, self.clock, self.best, training.epochs, plan.pipeline,
             training.batch_size,
             # Across devices a batch is fetched ahead of its step, and nobody is seen waiting.
-            measure_wait=plan.devices.count == 1,
+            measure_wait=plan.devices.count == 1 and plan.pipeline.timed,
         )  # fmt: skip
         self.course = Course(self.clock, plan.pipeline, metrics)
         self.checkpoints = Checkpoints(

@@ -317,6 +317,34 @@ def test_waiting_is_measured(numbered, keep):
     assert float(pipeline.waited) < waiting / 2 + 0.1
 
 
+DETERMINISTIC = """
+import sys
+from pathlib import Path
+import numpy as np, tensorflow as tf
+from bigmodel_cli.data import sklearn_sets
+from bigmodel_cli.data.augment import random_crop
+from bigmodel_cli.data.division import split
+from bigmodel_cli.data.pipeline import Keeping, Scheduled, TrainingPipeline
+tf.config.experimental.enable_op_determinism()
+digits = sklearn_sets.digits(0)
+train = split(digits, splits=None, validation_fraction=0.1, test_fraction=0.1, limit=150, seed=0)["train"]
+for storage in ("memory", "disk", "none"):
+    keeping = Keeping(storage, cache_dir=Path(sys.argv[1]))
+    augment = [Scheduled(random_crop(padding=1), probability=0.5)]
+    options = {"keeping": keeping, "augmentations": augment, "timed": False}
+    pipeline = TrainingPipeline(train, batch_size=64, seed=1, **options)
+    assert sum(len(targets) for _, targets in pipeline.batches()) == 150
+print("deterministic")
+"""
+
+
+@pytest.mark.slow
+def test_deterministic_operations(tmp_path):
+    command = [sys.executable, "-c", DETERMINISTIC, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "deterministic", done.stderr[-2000:]
+
+
 TWO_DEVICES = """
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

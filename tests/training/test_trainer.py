@@ -298,3 +298,15 @@ def test_training_never_reads_the_test_split(
     caching = (f"dataset.cache={cache}", f"dataset.cache_dir={tmp_path / 'cache'}")
     train(IRIS, *caching, "training.tensorboard=false", "training.epochs=1", to="run")
     assert {name for name, _ in read} == {"train", "validation"}
+
+
+def test_deterministic_operations(
+    bigmodel_process: Callable[..., Any], write: Callable[[str, str], Path]
+) -> None:
+    """In a process of its own: what switches them on cannot be switched off again."""
+    write("iris.yaml", IRIS)
+    options = ("training.deterministic=true", "training.epochs=1", "--run-dir", "run")
+    result = bigmodel_process("train", "iris.yaml", *options)
+    assert result.exit_code == 0, result.stderr
+    # TensorFlow has no clock then, so nobody is seen waiting.
+    assert "data wait" not in result.stdout
