@@ -52,6 +52,17 @@ def _devices(config: Config) -> Iterator[tuple[KeyPath, str]]:
         )
 
 
+def _splits(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    dataset = config.dataset
+    given = [name for name, text in dataset.splits.model_dump().items() if text is not None]
+    if dataset.split_by is not None and dataset.split_by.column is not None and given:
+        yield (
+            ("dataset", "splits", given[0]),
+            f"the column `{dataset.split_by.column}` of dataset.split_by names the splits; give one of the "
+            "two",
+        )
+
+
 def _optimizer(config: Config) -> Iterator[tuple[KeyPath, str]]:
     parameters = config.optimizer.parameters
     given = [key for key in _CLIPPING if parameters.get(key) is not None]
@@ -91,6 +102,7 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
     (_devices, frozenset({"training", "optimizer"})),
+    (_splits, frozenset({"dataset"})),
     (_optimizer, frozenset({"optimizer"})),
     (_metrics, frozenset({"metrics"})),
     (_monitor, frozenset({"training", "metrics"})),

@@ -153,6 +153,12 @@ class PrepareNumeric(Section):
         description="mean 0 and deviation 1; 0 to 1; standardized sign(x) * log(1 + |x|); as it is",
     )
 
+    @model_validator(mode="after")
+    def _fill_is_of_constant(self) -> Self:
+        if self.fill and self.missing != "constant":
+            raise ValueError(f"`fill` goes with `missing: constant`, not with `{self.missing}`")
+        return self
+
 
 class PrepareCategorical(Section):
     """Preparation of categorical columns; a value that training never saw is all zeros."""
@@ -173,6 +179,14 @@ class PrepareCategorical(Section):
     dimension: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
         "auto", description="size of an embedding; auto: min(50, 1.6 * categories ** 0.56)"
     )
+
+    @model_validator(mode="after")
+    def _fill_is_of_constant(self) -> Self:
+        if (self.fill is not None) != (self.missing == "constant"):
+            raise ValueError("`missing: constant` and `fill`, the category, go together")
+        if self.hash_buckets != 1024 and self.encode != "hash":
+            raise ValueError(f"`hash_buckets` goes with `encode: hash`, not with `{self.encode}`")
+        return self
 
 
 class PrepareDate(Section):
@@ -236,6 +250,12 @@ class AugmentationItem(Component):
     until_epoch: PositiveInt | None = Field(None, description="the last epoch, from 1, that is augmented")
 
 
+def _local(path: str) -> str:
+    if "://" in path:
+        raise ValueError(f"must be a folder of this machine, got `{path}`")
+    return path
+
+
 class Dataset(Component):
     """What to learn from."""
 
@@ -263,7 +283,7 @@ class Dataset(Component):
         "auto",
         description="keep decoded and prepared examples in memory, on disk, or read them at every epoch",
     )
-    cache_dir: PathText | None = Field(
+    cache_dir: Annotated[PathText, AfterValidator(_local)] | None = Field(
         None, description="of `cache: disk`; default $BIGMODEL_CACHE, else ~/.cache/bigmodel"
     )
     cache_limit_gb: Annotated[float, Field(gt=0)] = Field(

@@ -61,7 +61,9 @@ def data_error(error: Exception) -> DataError | None:
     first = message.splitlines()[0] if message else type(error).__name__
     if isinstance(error, tf.errors.DataLossError):
         return DataError(f"dataset: is damaged: {first}; prepare it again")
-    if isinstance(error, (tf.errors.NotFoundError, tf.errors.PermissionDeniedError)):
+    # Other files, such as those of TensorBoard, are not the data's.
+    gone = isinstance(error, (tf.errors.NotFoundError, tf.errors.PermissionDeniedError))
+    if gone and "Iterator" in message:
         return DataError(f"dataset: a file cannot be read any more: {first}")
     return None
 

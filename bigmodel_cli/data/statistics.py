@@ -223,16 +223,18 @@ def _options(column: Column, prepare: Prepare) -> Section:
     section = _SECTIONS[column.kind]
     general: Section = getattr(prepare, section)
     own = prepare.columns.get(column.name, {})
+    # What goes with another choice of the kind's is left out where the column chooses anew.
+    replaced = {"fill"} if "missing" in own else set()
+    replaced |= {"hash_buckets"} if "encode" in own else set()
     try:
-        return type(general).model_validate({**general.model_dump(), **own})
+        return type(general).model_validate({**general.model_dump(exclude=replaced), **own})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         known = ", ".join(type(general).model_fields)
         what = f"{section} columns have {known}" if first["type"] == "extra_forbidden" else first["msg"]
-        raise DataError(
-            f"dataset.prepare.columns.{column.name}.{key}: {what}; the column is {column.kind}"
-        ) from None
+        place = ".".join(filter(None, (column.name, key)))
+        raise DataError(f"dataset.prepare.columns.{place}: {what}; the column is {column.kind}") from None
 
 
 def _of(options: Section, kind: type[T]) -> T:
@@ -337,11 +339,7 @@ def _category(column: Column, counts: Mapping[bytes, int], wanted: PrepareCatego
     if wanted.missing == "mode":
         fill = vocabulary[0] if vocabulary else ranked[0][0].decode()
     elif wanted.missing == "constant":
-        if not wanted.fill:
-            raise DataError(
-                f"dataset.prepare: `missing: constant` of the column `{column.name}` needs `fill`, the "
-                "category"
-            )
+        assert wanted.fill is not None
         fill = wanted.fill
         if fill not in vocabulary:
             vocabulary.append(fill)

@@ -73,3 +73,28 @@ def test_rules_about_wrong_sections_wait(write):
     with pytest.raises(ConfigError) as caught:
         validation.load(write("c.yaml", BASE + text))
     assert [item.path for item in caught.value.mistakes] == ["metrics[0].name", "training.jit"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("prepare: {numeric: {fill: 3.0}}", "`fill` goes with `missing: constant`"),
+        ("prepare: {categorical: {fill: x}}", "`missing: constant` and `fill`"),
+        ("prepare: {categorical: {missing: constant}}", "`missing: constant` and `fill`"),
+        ("prepare: {categorical: {hash_buckets: 9}}", "`hash_buckets` goes with `encode: hash`"),
+        ("cache_dir: gs://bucket/cache", "must be a folder of this machine"),
+        (
+            "split_by: {column: fold}, splits: {test: all}",
+            "the column `fold` of dataset.split_by names the",
+        ),
+    ],
+)
+def test_keys_of_the_data_that_would_be_ignored(tmp_path, dataset, message):
+    from bigmodel_cli import validation
+    from bigmodel_cli.errors import ConfigError
+
+    path = tmp_path / "c.yaml"
+    path.write_text(f"name: c\ndataset: {{name: iris, {dataset}}}\nmodel: mlp\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        validation.load(path)
+    assert message in str(error.value)

@@ -50,7 +50,7 @@ NUMBERS = np.array([1, 2, NAN, 3, 100, 2], np.float32)
     ("missing", "fill"), [("median", 2.0), ("mean", 21.6), ("mode", 2.0), ("constant", -7.0)]
 )
 def test_numbers_are_filled(missing, fill):
-    learned = learn("numeric", NUMBERS, numeric={"missing": missing, "fill": -7.0})
+    learned = learn("numeric", NUMBERS, numeric={"missing": missing, **({"fill": fill} if fill < 0 else {})})
     assert learned.fill == pytest.approx(fill, rel=1e-6)
     assert learned.missing == 1
 
@@ -124,8 +124,13 @@ def test_missing_categories_are_filled():
     assert learn("categorical", WORDS, categorical={"missing": "mode"}).fill_category == "b"
     given = learn("categorical", WORDS, categorical={"missing": "constant", "fill": "none"})
     assert (given.fill_category, given.vocabulary[-1]) == ("none", "none")
-    with pytest.raises(DataError, match="of the column `c` needs `fill`"):
-        learn("categorical", WORDS, categorical={"missing": "constant"})
+
+
+def test_a_column_leaves_behind_what_its_kind_fills_in():
+    learned = learn(
+        "numeric", NUMBERS, numeric={"missing": "constant", "fill": 9.0}, columns={"c": {"missing": "mode"}}
+    )
+    assert learned.fill == 2.0
 
 
 def test_many_categories_are_embedded():
