@@ -4,6 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The demo's runs lie in a folder of their own, so that it can be repeated.
 DEMO := runs/demo
+# Tests run in as many processes as there are cores, each with a TensorFlow of its own (up to 2 GB, so no more
+# than 8). One that has nothing left takes tests from another, which keeps the tests of a file together (they
+# share trained runs) and no core idle. To debug one test:  make test TESTS=tests/test_rundir.py WORKERS=0
+WORKERS ?= logical
+TESTS ?= tests
 
 .PHONY: demo test lint types check clean
 
@@ -19,7 +24,7 @@ demo: $(VENV)/.installed
 	@echo "then     . $(BIN)/activate && bigmodel --help"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal --durations 10 $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

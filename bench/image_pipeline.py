@@ -87,6 +87,7 @@ def measure(name: str, config: Config, repeats: int, limit: int) -> None:
     found = time.perf_counter() - began
     train = data.splits["train"]
     batch_size = config.training.batch_size
+    assert batch_size != "auto"
     began = time.perf_counter()
     pipeline = TrainingPipeline(
         train, batch_size=batch_size, seed=0, keeping=data.keeping, augmentations=build.augmentations(config)

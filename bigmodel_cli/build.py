@@ -28,6 +28,7 @@ from bigmodel_cli.data.splits import SplitData, resampled_counts
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import DataError, ModelError, UsageError
 from bigmodel_cli.models.preparation import preparation
+from bigmodel_cli.models.preparation_graph import in_tf_data
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.targets import original_units
 
@@ -98,7 +99,7 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
     storage = _storage(dataset.cache, example * sum(part.size for part in kept), cache_dir, limit)
     keeping = Keeping(
         storage.value,
-        prepare,
+        in_tf_data(prepare, spec) if prepare else None,
         json.dumps(spec.to_json()["input"]) if prepare else "",
         cache_dir,
         limit,
@@ -336,13 +337,27 @@ def restored_data(restored: Restored) -> Data:
         DataError: it is not there, or has changed: with other examples in the splits, training examples would
             be among those held out.
     """
-    data = load_data(restored.config, restored.spec)
-    then, now = restored.spec, data.spec
-    recorded = restored.run.read_splits()
+    return recorded_data(restored.run, restored.config, restored.spec)
+
+
+def recorded_data(run: Run, config: Config, then: DataSpec) -> Data:
+    """The data of a run, held against what was recorded of it.
+
+    Args:
+        run: where that was.
+        config: of the run.
+        then: what the data was, whose preparation is taken instead of being learned again.
+
+    Raises:
+        DataError: it is not there, or has changed.
+    """
+    data = load_data(config, then)
+    now = data.spec
+    recorded = run.read_splits()
     moved = [name for name, part in data.splits.items() if recorded.get(name, {}) != split_record(part)]
     if not _alike(then, now) or (recorded and moved):
         raise DataError(
-            f"dataset {now.name}: is not what {restored.run} was trained on (then {_sizes(then.sizes)}, now "
+            f"dataset {now.name}: is not what {run} was trained on (then {_sizes(then.sizes)}, now "
             f"{_sizes(now.sizes)}{_other(then, now, moved if recorded else [])}); bring the data back, or "
             "train "
             "again"

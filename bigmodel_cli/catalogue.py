@@ -22,10 +22,9 @@ FILE = Path(__file__).with_name("catalogue.json")
 
 # Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
 # belongs to segmentation or embeddings, which no model here gives. Poisson takes the logarithm of the
-# prediction, which a regression does not keep above 0. ScheduleFreeAdamW means other weights for evaluation
-# than for training, and Keras never puts them into the model.
+# prediction, which a regression does not keep above 0. MultiOptimizer is what `optimizer.layers` is for.
 _NOT_FOR_CONFIGS = {
-    "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer", "ScheduleFreeAdamW"},
+    "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"},
     "losses": {"Loss", "CTC", "Circle", "Dice", "Poisson", "Tversky"},
     "metrics": {
         "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "MeanIoU", "OneHotIoU",
@@ -34,13 +33,15 @@ _NOT_FOR_CONFIGS = {
     "schedules": {"LearningRateSchedule"},
 }  # fmt: skip
 # Set by the tool itself: names and dtypes, logits (our classifiers give them), the per-example form of
-# losses; averaged weights need a swap around validation and saving.
+# losses; averaged weights and loss scaling have keys of their own (`optimizer.ema`, `optimizer.loss_scale`).
 _SET_BY_US = {
     "self", "name", "dtype", "kwargs", "args", "from_logits", "reduction", "loss_scale_factor",
     "use_ema", "ema_momentum", "ema_overwrite_frequency", "num_classes", "num_labels", "label_weights",
     "multi_label", "num_regressors", "sparse_y_true", "sparse_y_pred", "ignore_class", "axis",
     "learning_rate",
 }  # fmt: skip
+# Keys of our own in a section, for more than the classes that have such a parameter.
+_KEYS_OF_SECTIONS = {("losses", "label_smoothing")}
 
 _Number = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -56,6 +57,17 @@ _KNOWN: Mapping[str, Any] = {
     "momentum": _Share,
     "beta_1": _Open,
     "beta_2": _Open,
+    "adam_beta_1": _Open,
+    "adam_beta_2": _Open,
+    "adam_weight_decay": _Number | None,
+    "adam_lr_ratio": Annotated[float, Field(gt=0)],
+    "rms_rate": Annotated[float, Field(gt=0)] | None,
+    "clip_threshold": Annotated[float, Field(gt=0)],
+    "initial_accumulator_value": _Number,
+    "learning_rate_power": Annotated[float, Field(le=0)],
+    "l1_regularization_strength": _Number,
+    "l2_regularization_strength": _Number,
+    "l2_shrinkage_regularization_strength": _Number,
     "rho": _Open,
     "epsilon": Annotated[float, Field(gt=0)],
     "label_smoothing": _Open,
@@ -217,7 +229,7 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
                 "description": docs.get(name, ""),
             }
             for name, parameter in inspect.signature(kind).parameters.items()
-            if name not in _SET_BY_US
+            if name not in _SET_BY_US and (section, name) not in _KEYS_OF_SECTIONS
         ]
         name = class_name.lower() if section == "optimizers" else _snake(class_name)
         entry: dict[str, Any] = {

@@ -26,17 +26,22 @@ from pydantic.fields import FieldInfo
 
 from bigmodel_cli import catalogue
 
-Kind = Literal["models", "datasets", "augmentations", "schedules", "optimizers", "losses", "metrics"]
+Kind = Literal[
+    "models", "datasets", "augmentations", "schedules", "optimizers", "losses", "metrics", "trackers"
+]
 KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
 _FROM_KERAS: frozenset[str] = frozenset({"optimizers", "losses", "metrics", "schedules"})
-_FROM_ENTRY_POINTS: frozenset[str] = frozenset({"models", "datasets", "augmentations", "schedules"})
+_FROM_ENTRY_POINTS: frozenset[str] = frozenset(
+    {"models", "datasets", "augmentations", "schedules", "trackers"}
+)
 # What builders get besides their parameters (see contracts.py).
 _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "models": ("data",),
     "datasets": ("seed",),
     "augmentations": (),
     "schedules": ("total_steps", "steps_per_epoch"),
+    "trackers": ("run",),
 }
 
 

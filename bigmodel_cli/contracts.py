@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, Field
@@ -280,3 +281,30 @@ AugmentationBuilder = Callable[..., "Augmentation | Mixing"]
 
 ScheduleBuilder = Callable[..., "keras.optimizers.schedules.LearningRateSchedule"]
 """`def my_schedule(total_steps: int, steps_per_epoch: int, *, parameter: float) -> LearningRateSchedule`."""
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a tracker is told of a run.
+
+    Attributes:
+        name: of the experiment.
+        path: the run directory, whose name tells it from the other runs of the experiment.
+        config: resolved, as config.yaml holds it.
+        environment: as environment.json holds it.
+    """
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+TrackerBuilder = Callable[..., "keras.callbacks.Callback"]
+"""`def my_tracker(run: TrackedRun, *, project: str = "") -> keras.callbacks.Callback`.
+
+Of the callback are called, in a thread beside training: `on_train_begin`; `on_epoch_end`, whose logs are the
+numbers of the epoch's line in metrics.jsonl; `on_train_end`, whose logs are what summary.json holds. A
+resumed run builds it anew, with the same `run.path`. Building must write nothing: it is tried before the run
+is made.
+"""

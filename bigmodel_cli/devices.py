@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,23 +31,34 @@ class Devices:
 
     Attributes:
         kind: cpu, gpu or tpu.
-        count: devices that share a batch; the cores of a CPU are one device.
+        count: devices that share a batch, over all processes; the cores of a CPU are one device.
         description: for the user's eyes.
         reason: why these.
-        strategy: how variables and steps are spread over them.
+        strategy: how variables and steps are spread over them: a `tf.distribute.Strategy`; on JAX a
+            `keras.distribution.DataParallel`, or None for one device.
         bfloat16: why the hardware multiplies bfloat16 fast; empty when it does not.
+        backend: engine of Keras that computes on them.
+        rank: of this process in its job.
+        processes: of the job.
     """
 
     kind: DeviceKind
     count: int
     description: str
     reason: str
-    strategy: tf.distribute.Strategy
+    strategy: Any
     bfloat16: str
+    backend: Literal["tensorflow", "jax"] = "tensorflow"
+    rank: int = 0
+    processes: int = 1
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Where models must be built."""
-        return self.strategy.scope()
+        """Where models must be built and compiled."""
+        return nullcontext() if self.strategy is None else self.strategy.scope()
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Where models must be trained and measured: Keras on JAX asks for the distribution at every step."""
+        return self.scope() if self.backend == "jax" else nullcontext()
 
 
 def cpu_cores() -> int:
@@ -55,16 +67,23 @@ def cpu_cores() -> int:
 
 
 def choose(setting: Literal["auto", "cpu", "gpu", "tpu"] | int) -> Devices:
-    """Pick devices: `auto` takes a TPU before GPUs before the CPU, and all GPUs there are.
+    """Pick devices of the engine that Keras runs on: `auto` takes all GPUs there are, else the CPU.
 
     Raises:
         UsageError: what was asked for is not there.
     """
+    import keras
     import tensorflow as tf
 
+    if keras.backend.backend() == "jax":
+        from bigmodel_cli import jax_devices
+
+        return jax_devices.choose(setting)
+    if setting == "tpu":
+        raise UsageError(
+            "training.devices: a TPU works with training.backend jax, which `auto` chooses for it"
+        )
     gpus = tf.config.list_physical_devices("GPU")
-    if setting == "tpu" or (setting == "auto" and _tpu_present()):
-        return _tpu()
     if setting == "cpu" or (not gpus and setting in ("auto", 1)):
         if gpus:
             tf.config.set_visible_devices([], "GPU")
@@ -117,24 +136,11 @@ def mirrored(count: int, kind: Literal["GPU", "CPU"]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(count)])
 
 
-def _tpu_present() -> bool:
-    return "TPU_NAME" in os.environ or any(Path("/dev").glob("accel*")) or Path("/dev/vfio/0").exists()
-
-
-def _tpu() -> Devices:
-    import tensorflow as tf
-
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
-            os.environ.get("TPU_NAME", "local")
-        )
-        strategy = tf.distribute.TPUStrategy(resolver)
-    except (ValueError, tf.errors.OpError, RuntimeError) as error:
-        raise UsageError(
-            f"training.devices: no TPU answers ({str(error).splitlines()[0]}); use `auto`, `gpu` or `cpu`"
-        ) from None
-    count = strategy.num_replicas_in_sync
-    return Devices("tpu", count, f"TPU, {count} cores", "found", strategy, "TPU")
+def tpu_present() -> bool:
+    """Whether there is a TPU, and the library through which JAX drives it."""
+    there = "TPU_NAME" in os.environ or any(Path("/dev").glob("accel*")) or Path("/dev/vfio/0").exists()
+    # Other accelerators have such device files, too.
+    return there and importlib.util.find_spec("libtpu") is not None
 
 
 def cpu_bfloat16() -> str:

@@ -9,18 +9,19 @@ from pydantic import BaseModel
 
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.components import Kind
-from bigmodel_cli.config.schema import AugmentationItem, Component, Config, Dataset, Optimizer
+from bigmodel_cli.config.schema import AugmentationItem, Component, Config, Dataset, Loss, Optimizer
 
 _SECTIONS: tuple[tuple[str, Kind, type[BaseModel]], ...] = (
     ("model", "models", Component),
     ("dataset", "datasets", Dataset),
     ("optimizer", "optimizers", Optimizer),
-    ("loss", "losses", Component),
+    ("loss", "losses", Loss),
 )
 _INNER: tuple[tuple[str, Kind, type[Component]], ...] = (
     ("augmentation", "augmentations", AugmentationItem),
     ("schedule", "schedules", Component),
     ("metric", "metrics", Component),
+    ("tracker", "trackers", Component),
 )
 
 
@@ -38,6 +39,7 @@ def json_schema() -> dict[str, Any]:
         {"const": "auto"},
         {"type": "array", "items": _reference("metric")},
     ]
+    definitions["Training"]["properties"]["tracking"]["items"] = _reference("tracker")
     schema["properties"]["extends"] = {
         "description": "a config, or several, that this one builds on; paths count from this file",
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -45,7 +47,7 @@ def json_schema() -> dict[str, Any]:
     # A config that extends another one, or is called after its file, leaves these out.
     schema["required"] = []
     # The definitions of whole sections are replaced by those with their components' parameters.
-    for replaced in ("Component", "AugmentationItem", "Dataset", "Optimizer"):
+    for replaced in ("Component", "AugmentationItem", "Dataset", "Loss", "Optimizer"):
         definitions.pop(replaced, None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -67,7 +69,12 @@ def _component(kind: Kind, section: type[BaseModel], definitions: dict[str, Any]
         fixed["augment"]["items"] = _reference("augmentation")
     if "learning_rate" in fixed:
         number = {"type": "number", "exclusiveMinimum": 0}
-        fixed["learning_rate"]["anyOf"] = [number, _reference("schedule"), {"type": "null"}]
+        fixed["learning_rate"]["anyOf"] = [
+            number,
+            {"const": "auto"},
+            _reference("schedule"),
+            {"type": "null"},
+        ]
     extra = ["auto"] if kind == "losses" else catalogue.tfds_names() if kind == "datasets" else []
     known = {"enum": sorted({*names, *extra})}
     # Plug-ins, own functions, and TFDS names with config or version.

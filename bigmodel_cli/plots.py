@@ -114,6 +114,90 @@ def _curve(axes: Axes, points: Sequence[tuple[float, float]], key: str, *, marke
     )
 
 
+def learning_rate_range(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    path: Path,
+    *,
+    chosen: float,
+    title: str,
+) -> Path:
+    """Draw the losses of a range test against the learning rate, on a logarithmic axis.
+
+    Args:
+        rates: of each step, ascending.
+        losses: of each step's batch; those far above the first are cut off.
+        smoothed: the curve by which the rate was chosen.
+        path: the PNG to write.
+        chosen: the rate that training takes.
+        title: the finding.
+    """
+    with _figure(path, title, 7.5, 4.2) as figure:
+        axes = figure.subplots()
+        axes.plot(rates, losses, ".", color=BLUE, markersize=4, label="loss of the step")
+        axes.plot(rates, smoothed, color=VERMILLION, label="smoothed")
+        axes.axvline(chosen, color=GREY, linestyle=":", label=f"chosen: {chosen:.2g}")
+        low, high = min(*smoothed, *losses), max(smoothed[0], losses[0])
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        axes.legend(loc="upper left")
+    return path
+
+
+def learning_rates(
+    steps: Sequence[int],
+    rates: Sequence[float],
+    path: Path,
+    *,
+    steps_per_epoch: int,
+    factors: Mapping[str, float],
+    title: str,
+) -> Path:
+    """Draw the learning rate over a training, and those of layers that differ by a factor.
+
+    Args:
+        steps: from 0, ascending.
+        rates: the learning rate of each of these.
+        path: the PNG to write.
+        steps_per_epoch: batches in an epoch.
+        factors: what to call some layers -> factor of their learning rate.
+        title: the finding.
+    """
+    with _figure(path, title, 7.5, 4.2) as figure:
+        axes = figure.subplots()
+        epochs = [step / steps_per_epoch for step in steps]
+        others = zip(factors.items(), [VERMILLION, GREEN, ORANGE, PURPLE] * len(factors), strict=False)
+        # Told apart in grey, too.
+        styles = ["--", ":", "-.", (0, (1, 3))] * len(factors)
+        axes.plot(epochs, rates, color=BLUE, label="all other layers" if factors else "learning rate")
+        for ((name, factor), color), style in zip(others, styles, strict=False):
+            scaled = [factor * rate for rate in rates]
+            label = f"{_short(name, 40)} ({factor:g} times)"
+            axes.plot(epochs, scaled, color=color, linestyle=style, label=label)
+        peak = max(range(len(rates)), key=lambda index: rates[index])
+        axes.plot(epochs[peak], rates[peak], "o", markersize=8, fillstyle="none", color="black")
+        axes.set_title(
+            f"start {rates[0]:.3g}, peak {rates[peak]:.3g} at step {steps[peak] + 1:,}, end {rates[-1]:.3g}",
+            color=GREY,
+        )
+        if sum(rate < 0.05 * rates[peak] for rate in rates) > len(rates) / 2:
+            # Most of it would lie on the axis.
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set(xlabel="epochs done", ylabel="learning rate", xlim=(0, (steps[-1] + 1) / steps_per_epoch))
+        above = axes.twiny()
+        above.set(xlabel="steps done", xlim=(0, steps[-1] + 1))
+        above.spines.top.set_visible(True)
+        above.xaxis.set_major_formatter("{x:,.0f}")
+        axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+        if factors:
+            axes.legend(loc="best")
+    return path
+
+
 def confusion_matrix(counts: Array, class_names: Sequence[str], path: Path, *, title: str) -> Path:
     """Draw a confusion matrix: colour by the share of the true class.
 

@@ -19,7 +19,10 @@ from bigmodel_cli.config.schema import (
     Checkpoint,
     Config,
     Dataset,
+    Divergence,
     EarlyStopping,
+    LayerRule,
+    Loss,
     Optimizer,
     Prepare,
     PrepareCategorical,
@@ -27,6 +30,7 @@ from bigmodel_cli.config.schema import (
     PrepareNumeric,
     PrepareTarget,
     PrepareText,
+    ReduceOnPlateau,
     Section,
     SplitBy,
     Splits,
@@ -55,8 +59,12 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
         AugmentationItem,
     ),
     ("optimizer", "Besides these, the parameters of the optimizer of that `name`.", Optimizer),
+    ("optimizer.layers", "Each item.", LayerRule),
+    ("loss", "Besides these, the parameters of the loss of that `name`.", Loss),
     ("training", "", Training),
     ("training.early_stopping", "`null`: train all epochs.", EarlyStopping),
+    ("training.reduce_on_plateau", "`null`: the learning rate goes its own way.", ReduceOnPlateau),
+    ("training.divergence", "", Divergence),
     ("training.checkpoint", "", Checkpoint),
 )
 _OWN: tuple[tuple[str, Kind], ...] = (
@@ -64,6 +72,7 @@ _OWN: tuple[tuple[str, Kind], ...] = (
     ("Datasets", "datasets"),
     ("Augmentations", "augmentations"),
     ("Schedules", "schedules"),
+    ("Trackers", "trackers"),
 )
 _KERAS: tuple[tuple[str, Kind], ...] = (
     ("Optimizers", "optimizers"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -161,11 +164,42 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        _sync(temporary)
         temporary.replace(path)
+        # The new name is on the disk only when the folder is.
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Keep a run for this process while it trains there; a process that ends, however, lets go of it.
+
+    Raises:
+        UsageError: another process trains there.
+    """
+    with (run.path / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UsageError(
+                f"{run}: {holder} is training there; wait for it, or end it, before the run goes on"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -220,19 +254,27 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def create(name: str, path: Path | None = None) -> Run:
+_BEGUN = re.compile(
+    r"config\.yaml|data\.json|splits\.json|environment\.json|train\.log|tensorboard|checkpoints|model\.keras"
+    r"|summary\.json|metrics\.jsonl|metrics\.csv|tracking\.json|\.lock|\..*\.\d+\.\w+"
+)
+"""What a run holds before its first checkpoint."""
+
+
+def create(name: str, path: Path | None = None, *, begun: bool = False) -> Run:
     """Make a new, empty run directory and point runs/latest to it when it lies there.
 
     Args:
         name: of the experiment; the run lies in runs/<name>/<time>.
         path: another place, which must not hold anything yet.
+        begun: as `check_free`.
 
     Raises:
         UsageError: the place is taken or cannot be written.
     """
     try:
         if path is not None:
-            check_free(path)
+            check_free(path, begun=begun)
             path.mkdir(parents=True, exist_ok=True)
         else:
             path = _new_folder(RUNS / name)
@@ -242,13 +284,19 @@ def create(name: str, path: Path | None = None) -> Run:
     return Run(path)
 
 
-def check_free(path: Path | None) -> None:
+def check_free(path: Path | None, *, begun: bool = False) -> None:
     """Make sure that a place for a run does not hold anything yet; None, for a place of our own, is fine.
+
+    Args:
+        path: the place.
+        begun: let a run lie there that ended before its first checkpoint; it will be written over.
 
     Raises:
         UsageError: it does.
     """
-    if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path is None or not path.exists():
+        return
+    if not path.is_dir() or any(not (begun and _BEGUN.fullmatch(item.name)) for item in path.iterdir()):
         raise UsageError(
             f"--run-dir {path}: is not empty; name a new folder, or go on with `bigmodel train --resume "
             f"{path}`"

@@ -10,11 +10,14 @@ from bigmodel_cli.contracts import TargetSpec
 
 
 def scaled(targets: Any, spec: TargetSpec) -> Any:
-    """Targets (batch, targets) in their original units -> what the model learns, float32."""
-    from keras import ops
+    """Targets (batch, targets) in their original units -> what the model learns, float32.
+
+    Works inside tf.data, whatever engine Keras runs on.
+    """
+    import tensorflow as tf
 
     if spec.scaling == "log":
-        targets = ops.sign(targets) * ops.log1p(ops.absolute(targets))
+        targets = tf.sign(targets) * tf.math.log1p(tf.abs(targets))
     return (targets - _row(spec.shift)) * _row(spec.factor)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.components import Definition, Kind, UnknownComponentError
 from bigmodel_cli.config import messages
-from bigmodel_cli.config.document import Document, KeyPath
+from bigmodel_cli.config.document import Document, KeyPath, dotted
 from bigmodel_cli.config.reader import read_config
 from bigmodel_cli.config.rules import contradictions
 from bigmodel_cli.config.schema import Component, Config, Dataset
@@ -49,8 +50,18 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Loaded:
     return check(read_config(path, overrides))
 
 
-RESUMABLE = ("training.epochs", "training.checkpoint", "training.early_stopping", "training.tensorboard")
+RESUMABLE = (
+    "training.epochs", "training.checkpoint", "training.early_stopping", "training.max_minutes",
+    "training.divergence", "training.resume", "training.tensorboard", "training.tracking",
+)  # fmt: skip
 """What may differ when a run goes on; anything else would make another run of it."""
+
+_WHERE = (
+    "training.backend", "training.devices", "training.steps_per_execution", "training.jit",
+    "dataset.path", "dataset.data_dir", "dataset.cache_dir", "dataset.cache_limit_gb",
+)  # fmt: skip
+"""Where it is computed and where the data lies, which may differ as well: that the examples are the same is
+checked by what was recorded of them."""
 
 
 def load_resumed(path: Path, overrides: Sequence[str]) -> Loaded:
@@ -62,12 +73,56 @@ def load_resumed(path: Path, overrides: Sequence[str]) -> Loaded:
     """
     for argument in overrides:
         key = argument.partition("=")[0]
-        if not any(key == known or key.startswith(known + ".") for known in RESUMABLE):
+        if not _within(key, (*RESUMABLE, *_WHERE)):
             raise UsageError(
-                f"{key}: cannot change when a run goes on; only {', '.join(RESUMABLE)} can. "
+                f"{key}: cannot change when a run goes on; only {', '.join((*RESUMABLE, *_WHERE))} can. "
                 "Train anew for anything else"
             )
     return load(path, overrides)
+
+
+def _within(key: str, keys: Sequence[str]) -> bool:
+    return any(key == known or key.startswith((known + ".", known + "[")) for known in keys)
+
+
+def fixed_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two configs of what must stay the same when a run goes on.
+
+    Args:
+        then: the config of the run, as `Config.model_dump` gives it.
+        now: the config to go on with; where it leaves to `auto` what the run has decided, they agree.
+
+    Returns:
+        A text for each key: `model.filters: [4] then, [8] now`.
+    """
+    left, right = (dict(_walk((), dict(config))) for config in (then, now))
+    differences = []
+    for path in {**left, **right}:
+        key = dotted(path)
+        decided = key in _DECIDED and right.get(path) == "auto"
+        if decided or _within(key, (*RESUMABLE, *_WHERE)):
+            continue
+        if left.get(path) != right.get(path):
+            differences.append(f"{key}: {_shown(left, path)} then, {_shown(right, path)} now")
+    return differences
+
+
+_DECIDED = ("optimizer.learning_rate", "training.batch_size")
+"""Whose `auto` is replaced by what was decided in the config of a run."""
+
+
+def decided(config: Config, then: Config) -> Config:
+    """A config with what its run has decided in place of `auto`."""
+    optimizer, training = config.optimizer, config.training
+    if optimizer.learning_rate == "auto":
+        optimizer = optimizer.model_copy(update={"learning_rate": then.optimizer.learning_rate})
+    if training.batch_size == "auto":
+        training = training.model_copy(update={"batch_size": then.training.batch_size})
+    return config.model_copy(update={"optimizer": optimizer, "training": training})
+
+
+def _shown(values: Mapping[KeyPath, Any], path: KeyPath) -> str:
+    return json.dumps(values[path], ensure_ascii=False) if path in values else "nothing"
 
 
 def check(document: Document) -> Loaded:
@@ -162,6 +217,10 @@ class _Checker:
             loss = self._component("losses", loss, ("loss",))
         elif loss.parameters:
             self._refuse(("loss",), "`auto` takes no parameters; name the loss to give it some")
+        tracking = [
+            self._component("trackers", item, ("training", "tracking", index))
+            for index, item in enumerate(config.training.tracking)
+        ]
         dataset = self._dataset(config.dataset)
         complete = config.model_copy(
             update={
@@ -170,6 +229,7 @@ class _Checker:
                 "optimizer": optimizer.model_copy(update={"learning_rate": rate}),
                 "loss": loss,
                 "metrics": metrics,
+                "training": config.training.model_copy(update={"tracking": tracking}),
             }
         )
         wrong = {re.split(r"[.[]", mistake.path)[0] for mistake in self.mistakes}

@@ -37,10 +37,10 @@ def _config(folder: Path, text: str, *overrides: str) -> Config:
 
 def _train(folder: Path, text: str) -> Run:
     from bigmodel_cli.cli.progress import TrainingProgress
-    from bigmodel_cli.training import planning, trainer
+    from bigmodel_cli.training import planning, starting, trainer
 
     plan = planning.prepare(_config(folder, text))
-    run = trainer.start(plan, folder / "run")
+    run = starting.start(plan, folder / "run")
     trainer.train(plan, run, TrainingProgress(quiet=True))
     return run
 

@@ -25,6 +25,7 @@ def test_the_file_is_current():
         ("optimizers", "Adam", "Adam"),
         ("optimizers", "ADAMW", "AdamW"),
         ("optimizers", "adam_w", "AdamW"),
+        ("optimizers", "schedule_free_adamw", "ScheduleFreeAdamW"),
         ("losses", "MeanSquaredError", "MeanSquaredError"),
         ("losses", "mean_squared_error", "MeanSquaredError"),
         ("metrics", "auc", "AUC"),
@@ -68,6 +69,19 @@ def test_ranges_follow_from_names():
     ]
     with pytest.raises(ValidationError):
         TypeAdapter(momentum.annotation).validate_python(1.5)
+
+
+def test_every_keras_optimizer_is_there():
+    import keras
+
+    found = {
+        name
+        for name in dir(keras.optimizers)
+        if isinstance(kind := getattr(keras.optimizers, name), type)
+        and issubclass(kind, keras.optimizers.Optimizer)
+    }
+    wrappers = {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"}
+    assert {entry.keras_class for entry in catalogue.entries("optimizers").values()} == found - wrappers
 
 
 def test_default_learning_rates():

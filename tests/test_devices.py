@@ -22,7 +22,6 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         found = [SimpleNamespace(name=f"GPU:{index}") for index in range(count)]
         visible: list[Any] = []
-        monkeypatch.setattr(devices, "_tpu_present", lambda: False)
         monkeypatch.setattr(
             tf.config, "list_physical_devices", lambda kind=None: found if kind == "GPU" else []
         )
@@ -82,18 +81,19 @@ def test_one_of_two_gpus(gpus: Any) -> None:
     assert [device.name for device in visible[0]] == ["GPU:0"]
 
 
-def test_a_tpu_that_does_not_answer(gpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tensorflow as tf
-
-    def connect(name: str) -> None:
-        raise ValueError("Please provide a TPU Name to connect to.\nmore")
-
+def test_a_tpu_is_for_jax(gpus: Any) -> None:
     gpus(0)
-    monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
-    with pytest.raises(
-        UsageError, match=r"no TPU answers \(Please provide a TPU Name to connect to\.\); use `auto`"
-    ):
+    with pytest.raises(UsageError, match=r"a TPU works with training\.backend jax"):
         devices.choose("tpu")
+
+
+@pytest.mark.parametrize(("library", "expected"), [(object(), True), (None, False)])
+def test_a_tpu_is_one_that_jax_can_drive(
+    library: object, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TPU_NAME", "local")
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: library)
+    assert devices.tpu_present() is expected
 
 
 TWO_DEVICES = """
@@ -108,7 +108,7 @@ import keras
 from bigmodel_cli import build, devices, validation
 from bigmodel_cli.cli.progress import TrainingProgress
 from bigmodel_cli.rundir import Run
-from bigmodel_cli.training import planning, trainer
+from bigmodel_cli.training import planning, starting, trainer
 
 def sitting(name, chosen, *overrides, resume=False):
     planning.choose = lambda setting: chosen
@@ -116,7 +116,7 @@ def sitting(name, chosen, *overrides, resume=False):
     load = validation.load_resumed if resume else validation.load
     plan = planning.prepare(load(run.config if resume else Path("config.yaml"), overrides).config)
     if not resume:
-        trainer.start(plan, run.path)
+        starting.start(plan, run.path)
     trainer.train(plan, run, TrainingProgress(quiet=True), resume=resume)
     norms = [layer for layer in plan.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     return plan, run, norms

@@ -17,7 +17,12 @@ def test_what_this_machine_offers(bigmodel: Callable[..., Any]) -> None:
     assert document["catalogue_is_current"] is True
     assert document["cpu"]["cores"] == devices.cpu_cores()
     assert 2**28 < document["memory"] < 2**45
-    assert set(document["auto"]) == {"devices", "precision", "steps_per_execution"}
+    assert set(document["auto"]) == {"backend", "devices", "precision", "steps_per_execution"}
+    assert document["engines"] == {
+        "tensorflow": version("tensorflow"),
+        "jax": version("jax"),
+        "libtpu": None,
+    }
 
 
 def test_prepared_data(bigmodel: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +53,9 @@ def test_another_keras_than_the_catalogue(
 
     monkeypatch.setattr(catalogue, "versions", lambda: {"keras": "3.0.0"})
     assert "note: this Keras is not the one that configs are checked against" in bigmodel("doctor").stdout
+
+
+def test_half_set_variables_of_a_cluster(bigmodel: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    document = json.loads(bigmodel("doctor", "--json").stdout)
+    assert document["auto"]["backend"].startswith("none: WORLD_SIZE say that this process belongs to a job")

@@ -50,13 +50,13 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     def evaluation(name: str) -> Any:
         from bigmodel_cli.cli.progress import TrainingProgress
         from bigmodel_cli.evaluation import evaluate
-        from bigmodel_cli.training import planning, trainer
+        from bigmodel_cli.training import planning, starting, trainer
 
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
             (folder / "config.yaml").write_text(f"name: {name}\n{TEXTS[name]}", encoding="utf-8")
             plan = planning.prepare(validation.load(folder / "config.yaml").config)
-            run = trainer.start(plan, folder / "run")
+            run = starting.start(plan, folder / "run")
             trainer.train(plan, run, TrainingProgress(quiet=True))
             done[name] = evaluate(run)
         return done[name]

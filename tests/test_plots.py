@@ -66,6 +66,18 @@ def test_learning_curves_show_pairs_and_mark_the_best_epoch(tmp_path: Path, figu
     assert list(training.get_ydata()) == [2 / e for e in range(1, 6)]
 
 
+def test_a_range_test_marks_the_rate_and_cuts_the_divergence_off(tmp_path: Path, figures: list[Any]) -> None:
+    rates = [10.0 ** (step / 10 - 6) for step in range(70)]
+    losses = [2.3] * 30 + [0.5] * 20 + [1e6] * 20
+    path = tmp_path / "range.png"
+    assert plots.learning_rate_range(rates, losses, losses, path, chosen=1e-3, title="found") == path
+    (figure,) = figures
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log" and axes.get_ylim()[1] < 5
+    assert "chosen: 0.001" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert holds_color(path, VERMILLION)
+
+
 def test_learning_rate_has_a_panel_only_if_it_varies(tmp_path: Path, figures: list[Any]) -> None:
     rows = [{**row, "learning_rate": 10.0 ** -row["epoch"]} for row in history(5)]
     plots.learning_curves(rows, tmp_path / "a.png", best_epoch=None, monitor="val_loss", title="")
@@ -109,6 +121,41 @@ def test_gaps_and_diverged_epochs_are_skipped(tmp_path: Path, figures: list[Any]
     assert list(validation.get_xdata()) == [3, 7]
     plots.learning_curves([], tmp_path / "b.png", best_epoch=None, monitor="val_loss", title="nothing yet")
     assert (tmp_path / "b.png").exists()
+
+
+def test_learning_rates_of_layers_are_lines_of_their_own(tmp_path: Path, figures: list[Any]) -> None:
+    path = plots.learning_rates(
+        range(40), [0.1] * 20 + [0.05] * 20, tmp_path / "a.png",
+        steps_per_epoch=10, factors={"stem": 0.1, "block*": 0.5}, title="finding",
+    )  # fmt: skip
+    assert pixels(path).std() > 0
+    axes, above = figures[0].axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "all other layers", "stem (0.1 times)", "block* (0.5 times)",
+    ]  # fmt: skip
+    lines = axes.get_lines()
+    assert [line.get_ydata()[0] for line in lines[:3]] == pytest.approx([0.1, 0.01, 0.05])
+    assert len({line.get_linestyle() for line in lines[:3]}) == 3
+    assert lines[0].get_xdata()[-1] == 3.9
+    assert (axes.get_xlabel(), axes.get_xlim()) == ("epochs done", (0, 4))
+    assert (above.get_xlabel(), above.get_xlim()) == ("steps done", (0, 40))
+    assert axes.get_title(loc="left") == "start 0.1, peak 0.1 at step 1, end 0.05"
+    assert axes.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(("share", "scale"), [(0.4, "linear"), (0.6, "log")])
+def test_learning_rates_that_would_lie_on_the_axis(
+    tmp_path: Path, figures: list[Any], share: float, scale: str
+) -> None:
+    rates = [0.1] * round(100 * (1 - share)) + [0.001] * round(100 * share)
+    plots.learning_rates(range(100), rates, tmp_path / "a.png", steps_per_epoch=10, factors={}, title="")
+    assert figures[0].axes[0].get_yscale() == scale
+    assert figures[0].axes[0].get_legend() is None
+
+
+def test_a_single_step_is_drawn(tmp_path: Path) -> None:
+    path = plots.learning_rates([0], [0.1], tmp_path / "a.png", steps_per_epoch=1, factors={}, title="")
+    assert pixels(path).std() > 0
 
 
 @pytest.mark.parametrize("k", [2, 20, 21, 61, 1000])

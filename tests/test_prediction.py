@@ -33,11 +33,11 @@ training: {epochs: 1, batch_size: 8, tensorboard: false}
 
 def _train(folder: Path, text: str) -> Run:
     from bigmodel_cli.cli.progress import TrainingProgress
-    from bigmodel_cli.training import planning, trainer
+    from bigmodel_cli.training import planning, starting, trainer
 
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     plan = planning.prepare(validation.load(folder / "config.yaml").config)
-    run = trainer.start(plan, folder / "run")
+    run = starting.start(plan, folder / "run")
     trainer.train(plan, run, TrainingProgress(quiet=True))
     return run
 

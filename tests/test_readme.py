@@ -19,6 +19,7 @@ SHORT = {
     "digits_cnn.yaml": ["training.epochs=2"],
     "penguins_mlp.yaml": ["training.epochs=2"],
     "mnist_cnn.yaml": ["training.epochs=1", "dataset.limit=512"],
+    "linear_regression.yaml": ["training.epochs=5"],
 }
 
 
@@ -56,6 +57,8 @@ def test_commands(bigmodel, tmp_path, request):
             given = [argument for argument in arguments if "=" in argument]
             config = arguments[1].rpartition("/")[2]
             arguments += [] if any("training" in item for item in given) else SHORT.get(config, [])
+        if arguments[0] == "data":
+            arguments += ["--seconds", "0.2"]
         result = bigmodel(*arguments)
         assert result.exit_code == 0, f"{arguments}: {result.stderr}"
         assert result.stdout

@@ -27,6 +27,9 @@ def command(as_json: bool) -> None:
     bfloat16 = found["cpu"]["fast_bfloat16"] or "none"
     click.echo(f"\nCPU       {found['cpu']['cores']} cores, fast bfloat16: {bfloat16}")
     click.echo(f"GPU       {', '.join(found['gpus']) or 'none seen by TensorFlow'}")
+    engines = found["engines"]
+    missing = "not installed (pip install bigmodel-cli[jax]); needed for several processes and TPUs"
+    click.echo(f"engines   tensorflow {engines['tensorflow']}, jax {engines['jax'] or missing}")
     click.echo(f"memory    {found['memory'] / 2**30:.1f} GiB available")
     data = found["data"]
     click.echo(

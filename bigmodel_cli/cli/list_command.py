@@ -13,7 +13,7 @@ from bigmodel_cli.errors import UsageError
 if TYPE_CHECKING:
     from bigmodel_cli.components import Definition
 
-KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "augmentations")
+KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "augmentations", "trackers")
 
 
 @click.command("list")

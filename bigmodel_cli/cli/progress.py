@@ -19,8 +19,9 @@ from bigmodel_cli.rundir import RUNS
 
 if TYPE_CHECKING:
     from bigmodel_cli.contracts import DataSpec
+    from bigmodel_cli.devices import Choice
     from bigmodel_cli.rundir import Run
-    from bigmodel_cli.training.planning import Plan
+    from bigmodel_cli.training.plan import Plan
     from bigmodel_cli.training.reporter import EpochRecord, Outcome
 
 _SHORT = {
@@ -114,10 +115,13 @@ class TrainingProgress:
         )
         precision, steps = choices["precision"], choices["steps_per_execution"]
         self._line(
-            f"  device   {choices['devices'].value}  "
+            f"  device   {choices['devices'].value}  {_engine(choices['backend'])}"
             f"precision {precision.value}{_because(precision.reason)}  "
             f"{steps.value} step{'s' if steps.value > 1 else ''} an execution{_because(steps.reason)}"
         )
+        for key, name in (("batch_size", "batch"), ("learning_rate", "rate")):
+            if key in choices and choices[key].reason != "asked for":
+                self._line(f"  {name:<8} {choices[key].value}{_because(choices[key].reason)}")
         self._line(f"  run      {run}")
         self._line("")
 
@@ -203,6 +207,11 @@ class TrainingProgress:
         # Without an argument the newest run under runs/ is meant, which this one is unless it lies elsewhere.
         argument = "" if RUNS in run.path.parents else f" {shlex.quote(str(run.path))}"
         self._line(f"next   bigmodel evaluate{argument}        (test split, pictures)", last_block=True)
+
+
+def _engine(backend: Choice) -> str:
+    """Of the engine, what is not as usual."""
+    return "" if backend.value == "tensorflow" else f"on {backend.value}{_because(backend.reason)}  "
 
 
 def _because(reason: str) -> str:

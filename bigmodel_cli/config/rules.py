@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from bigmodel_cli.config.document import KeyPath
-from bigmodel_cli.config.schema import Component, Config
+from bigmodel_cli.config.schema import Component, Config, Optimizer
 
 AUTO_METRICS = ("accuracy", "mean_absolute_error")
 """What `metrics: auto` gives: the first for classification, the second for regression."""
 
-_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
+SMOOTHED_LOSSES = (
+    "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
+    "categorical_focal_crossentropy", "sparse_categorical_crossentropy",
+)  # fmt: skip
+"""The losses whose targets are probabilities that can be moved a little (`loss.label_smoothing`)."""
+
+CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
+"""Parameters of an optimizer that limit its gradient, of which it takes one."""
+
+_WARMED_UP = ("constant", "cosine", "linear", "step", "exponential", "polynomial", "one_cycle")
 
 
 def contradictions(config: Config, wrong: Collection[str] = ()) -> Iterator[tuple[KeyPath, str]]:
@@ -28,6 +39,15 @@ def contradictions(config: Config, wrong: Collection[str] = ()) -> Iterator[tupl
 def _devices(config: Config) -> Iterator[tuple[KeyPath, str]]:
     training = config.training
     several = isinstance(training.devices, int) and training.devices > 1
+    # On TensorFlow the devices of a process share by tf.distribute.
+    mirrored = several and training.backend != "jax"
+    if training.devices == "tpu" and training.backend == "tensorflow":
+        yield ("training", "backend"), "a TPU works with `jax`, which `auto` chooses for it"
+    if several and training.backend == "jax" and training.jit is False:
+        yield (
+            ("training", "jit"),
+            "JAX shares a step between devices only when it is compiled; leave it `auto`",
+        )
     if training.devices == "cpu" and training.jit is True:
         yield ("training", "jit"), "XLA makes training slower on a CPU; leave it `auto`"
     if training.devices == "cpu" and training.precision == "float16":
@@ -35,20 +55,23 @@ def _devices(config: Config) -> Iterator[tuple[KeyPath, str]]:
             ("training", "precision"),
             "float16 is many times slower than float32 on a CPU; use `auto`, `bfloat16` or `float32`",
         )
-    if several and training.jit is True:
+    if mirrored and training.jit is True:
         yield (
             ("training", "jit"),
-            "XLA does not work together with several devices in this Keras; leave it `auto`",
+            "XLA does not work together with several devices in TensorFlow; leave it `auto`, or use "
+            "`backend: jax`",
         )
-    if several and isinstance(training.steps_per_execution, int) and training.steps_per_execution > 1:
+    if mirrored and isinstance(training.steps_per_execution, int) and training.steps_per_execution > 1:
         yield (
             ("training", "steps_per_execution"),
-            "must be 1 or `auto` with several devices: Keras fails with more",
+            "must be 1 or `auto` with several devices: Keras on TensorFlow fails with more; or use "
+            "`backend: jax`",
         )
-    if several and config.optimizer.parameters.get("gradient_accumulation_steps"):
+    if mirrored and config.optimizer.parameters.get("gradient_accumulation_steps"):
         yield (
             ("optimizer", "gradient_accumulation_steps"),
-            "does not work with several devices in this Keras; raise training.batch_size instead",
+            "does not work with several devices in Keras on TensorFlow; raise training.batch_size instead, "
+            "or use `backend: jax`",
         )
 
 
@@ -65,18 +88,111 @@ def _splits(config: Config) -> Iterator[tuple[KeyPath, str]]:
 
 def _optimizer(config: Config) -> Iterator[tuple[KeyPath, str]]:
     parameters = config.optimizer.parameters
-    given = [key for key in _CLIPPING if parameters.get(key) is not None]
+    given = [key for key in CLIPPING if parameters.get(key) is not None]
     if len(given) > 1:
         yield ("optimizer", given[1]), f"only one way of clipping at a time; `{given[0]}` is given too"
     if parameters.get("nesterov") and not parameters.get("momentum"):
         yield ("optimizer", "nesterov"), "has no effect without momentum; set `momentum`, such as 0.9"
-    schedule = config.optimizer.learning_rate
-    if isinstance(schedule, Component) and schedule.name == "piecewise_constant_decay":
-        values, boundaries = schedule.parameters["values"], schedule.parameters["boundaries"]
+    if config.optimizer.weight_decay_exclude and not any(
+        parameters.get(key) for key in ("weight_decay", "adam_weight_decay")
+    ):
+        yield (
+            ("optimizer", "weight_decay_exclude"),
+            "there is no decay to exclude weights from; set `weight_decay`, such as 0.01",
+        )
+    for index, pattern in enumerate(parameters.get("exclude_layers") or []):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield ("optimizer", "exclude_layers", index), f"is not a regular expression: {error}"
+    if config.optimizer.name == "schedulefreeadamw":
+        yield from _schedule_free(config.optimizer)
+
+
+def _schedule_free(optimizer: Optimizer) -> Iterator[tuple[KeyPath, str]]:
+    if optimizer.ema is not None:
+        yield (
+            ("optimizer", "ema"),
+            "schedulefreeadamw averages its weights itself; leave `ema` out, or use adamw",
+        )
+    if optimizer.parameters["beta_1"] == 0:
+        yield (
+            ("optimizer", "beta_1"),
+            "must be greater than 0, got 0.0: the averaged weights are a division by it",
+        )
+
+
+def _optimizer_in_training(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    rate, training = config.optimizer.learning_rate, config.training
+    if isinstance(rate, Component) and training.reduce_on_plateau is not None:
+        yield (
+            ("training", "reduce_on_plateau"),
+            f"the schedule `{rate.name}` sets the learning rate; leave one of the two out, or make "
+            "optimizer.learning_rate a number",
+        )
+    if isinstance(config.optimizer.loss_scale, float) and training.precision != "float16":
+        yield (
+            ("optimizer", "loss_scale"),
+            f"is for gradients in float16, but training.precision is {training.precision}; leave it `auto`",
+        )
+
+
+def _schedule(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    schedule, path = config.optimizer.learning_rate, ("optimizer", "learning_rate")
+    if not isinstance(schedule, Component):
+        return
+    given = schedule.parameters
+    if schedule.name == "piecewise_constant_decay":
+        values, boundaries = given["values"], given["boundaries"]
         if len(values) != len(boundaries) + 1:
             yield (
-                ("optimizer", "learning_rate", "values"),
+                (*path, "values"),
                 f"must have one item more than boundaries: {len(boundaries) + 1}, got {len(values)}",
+            )
+    if schedule.name == "cosine_decay" and bool(given["warmup_steps"]) != (
+        given["warmup_target"] is not None
+    ):
+        missing = "warmup_target" if given["warmup_steps"] else "warmup_steps"
+        yield (*path, "warmup_steps"), f"`warmup_steps` and `warmup_target` go together; set `{missing}`, too"
+    if schedule.name in _WARMED_UP:
+        warmups = [key for key in ("warmup_steps", "warmup_epochs") if given[key]]
+        if len(warmups) > 1:
+            yield (*path, "warmup_epochs"), "the warm-up has one length; `warmup_steps` is given too"
+        if not warmups and schedule.name != "one_cycle" and given["start"]:
+            yield (
+                (*path, "start"),
+                "has no effect without a warm-up; set `warmup_epochs` or `warmup_steps`",
+            )
+    if schedule.name == "step":
+        yield from _falls(given, path)
+
+
+def _falls(given: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """When the schedule `step` falls."""
+    every, at = given["every_epochs"], given["at_epochs"]
+    if (every is None) == (at is None):
+        yield path, "`step` needs either `every_epochs`, such as 30, or `at_epochs`, such as [30, 60]"
+    if at is not None and sorted(set(at)) != at:
+        yield (*path, "at_epochs"), f"must ascend, got {at}"
+
+
+def _loss(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    name = config.loss.name
+    if config.loss.label_smoothing and name not in ("auto", *SMOOTHED_LOSSES):
+        yield (
+            ("loss", "label_smoothing"),
+            f"`{name}` has no target probabilities to smooth; set it to 0, or use `auto` or one of "
+            f"{', '.join(SMOOTHED_LOSSES)}",
+        )
+
+
+def _tracking(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    names = [item.name for item in config.training.tracking]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (
+                ("training", "tracking", index, "name"),
+                f"`{name}` is there already; a run is kept once in each service",
             )
 
 
@@ -104,6 +220,10 @@ _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset
     (_devices, frozenset({"training", "optimizer"})),
     (_splits, frozenset({"dataset"})),
     (_optimizer, frozenset({"optimizer"})),
+    (_schedule, frozenset({"optimizer"})),
+    (_optimizer_in_training, frozenset({"optimizer", "training"})),
+    (_loss, frozenset({"loss"})),
     (_metrics, frozenset({"metrics"})),
+    (_tracking, frozenset({"training"})),
     (_monitor, frozenset({"training", "metrics"})),
 )

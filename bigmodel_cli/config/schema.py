@@ -68,6 +68,8 @@ Named = Annotated[Component, BeforeValidator(_named)]
 
 def _rate(value: Any) -> Any:
     """A number stands as it is; anything else must be a schedule."""
+    if value == "auto":
+        return value
     if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
         raise ValueError(f"must be a number, which stands without quotes, got text `{value}`")
     if isinstance(value, str | dict | Component):
@@ -82,7 +84,7 @@ def _rate(value: Any) -> Any:
 
 
 LearningRate = Annotated[Any, BeforeValidator(_rate)]
-"""A positive number, or a schedule as a component."""
+"""A positive number, a schedule as a component, or `auto`: a range test before training."""
 
 
 def _instruction(text: str) -> str:
@@ -291,12 +293,60 @@ class Dataset(Component):
     )
 
 
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Patterns = Annotated[
+    list[Annotated[str, Field(min_length=1)]], BeforeValidator(_one_or_many), Field(min_length=1)
+]
+"""Names with the wildcards * and ?, such as `stage1_*`; one stands without brackets."""
+
+
+class LayerRule(Section):
+    """How the weights of some layers are treated; exactly one of `learning_rate_factor` and `frozen`."""
+
+    match: Patterns = Field(description="layers by name, with the wildcards * and ?, such as `stage1_*`")
+    learning_rate_factor: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="their learning rate, as a factor of the optimizer's"
+    )
+    frozen: bool = Field(False, description="keep their weights as they are")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.learning_rate_factor is None) != self.frozen:
+            raise ValueError("must have either `learning_rate_factor` or `frozen: true`")
+        return self
+
+
 class Optimizer(Component):
     """How the weights are updated."""
 
     name: str = Field("adam", min_length=1, max_length=200, description="any Keras optimizer")
     learning_rate: LearningRate | None = Field(
-        None, description="a number or a schedule; by default what Keras gives this optimizer"
+        None,
+        description="a number, a schedule, or `auto`, a range test; default: what Keras gives this optimizer",
+    )
+    weight_decay_exclude: Patterns | None = Field(
+        None, description="weights without decay, by path such as `*/bias`, with the wildcards * and ?"
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="momentum of averaged weights, which then are validated and kept; such as 0.999"
+    )
+    loss_scale: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+        "auto", description="of float16 gradients: auto, dynamic under float16 and none elsewhere; or fixed"
+    )
+    layers: list[LayerRule] = Field(
+        [], description="learning rates of their own, and frozen layers; the first rule that matches counts"
+    )
+
+
+class Loss(Component):
+    """What is minimised."""
+
+    name: str = Field("auto", min_length=1, max_length=200, description="`auto`, or any Keras loss")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of each target that is spread over all classes; of cross-entropies"
     )
 
 
@@ -308,7 +358,35 @@ class EarlyStopping(Section):
     min_delta: Annotated[float, Field(ge=0)] = Field(
         0.0, description="smallest change that counts as improvement"
     )
+    start_from_epoch: Annotated[int, Field(ge=0)] = Field(
+        0, description="epochs at the beginning that are not counted"
+    )
     restore_best: bool = Field(True, description="keep the best epoch's weights in model.keras, not the last")
+
+
+class ReduceOnPlateau(Section):
+    """Lower a constant learning rate when the monitored metric no longer improves."""
+
+    monitor: str = Field("val_loss", description="`val_loss`, `loss`, or a metric such as `val_accuracy`")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="of the learning rate, each time")
+    patience: PositiveInt = Field(5, description="epochs without improvement before it is lowered")
+    min_delta: Annotated[float, Field(ge=0)] = Field(
+        1e-4, description="smallest change that counts as improvement"
+    )
+    cooldown: Annotated[int, Field(ge=0)] = Field(0, description="epochs after a change that are not counted")
+    min_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="it is not lowered below this")
+
+
+class Divergence(Section):
+    """What happens when the loss is no longer a finite number."""
+
+    action: Literal["stop", "roll_back"] = Field(
+        "stop", description="end training, or go back to the last sound checkpoint with a smaller rate"
+    )
+    learning_rate_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="of the learning rate, each time that training is rolled back"
+    )
+    attempts: PositiveInt = Field(3, description="how often training is rolled back before it ends")
 
 
 class Checkpoint(Section):
@@ -324,21 +402,41 @@ class Training(Section):
     """The course of training."""
 
     epochs: PositiveInt = Field(10, description="passes over the training split")
-    batch_size: PositiveInt = Field(32, description="examples in one step, over all devices together")
+    batch_size: Literal["auto"] | PositiveInt = Field(
+        32,
+        description="examples in one step, over all devices together; auto: the largest up to 1024 that fits",
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="arithmetic of the layers; weights are always float32"
+    )
+    backend: Literal["auto", "tensorflow", "jax"] = Field(
+        "auto",
+        description="engine of Keras; auto: tensorflow, and jax for several processes and on a TPU",
     )
     devices: Literal["auto", "cpu", "gpu", "tpu"] | PositiveInt = Field(
         "auto", description="what to train on: a kind of device, or how many accelerators of this machine"
     )
     steps_per_execution: Literal["auto"] | PositiveInt = Field(
-        "auto", description="steps run in one call into TensorFlow"
+        "auto", description="steps run in one call into the engine"
     )
     jit: Literal["auto"] | bool = Field("auto", description="compile the training step with XLA")
     deterministic: bool = Field(False, description="bit-for-bit repeatable operations, at some speed")
+    resume: Literal["never", "auto"] = Field(
+        "never", description="auto: go on with the newest unfinished run of this config where there is one"
+    )
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="time after which training saves its state and stops; counted from every start"
+    )
     early_stopping: EarlyStopping | None = Field(None, description="stop when validation no longer improves")
+    reduce_on_plateau: ReduceOnPlateau | None = Field(
+        None, description="lower the learning rate when validation no longer improves"
+    )
+    divergence: Divergence = Field(Divergence(), description="when the loss is no longer a finite number")
     checkpoint: Checkpoint = Field(Checkpoint(), description="what `bigmodel train --resume` goes on from")
     tensorboard: bool = Field(True, description="write TensorBoard events into the run")
+    tracking: Annotated[list[Named], BeforeValidator(_named_all)] = Field(
+        [], description="services that follow the run: mlflow, wandb"
+    )
 
 
 def _not_latest(name: str) -> str:
@@ -363,7 +461,9 @@ class Config(Section):
     optimizer: Annotated[Optimizer, BeforeValidator(_named)] = Field(
         Optimizer(), description="how the weights are updated"
     )
-    loss: Named = Field(Component(name="auto"), description="`auto`, from the task, or any Keras loss")
+    loss: Annotated[Loss, BeforeValidator(_named)] = Field(
+        Loss(), description="`auto`, from the task, or any Keras loss"
+    )
     metrics: Annotated[Literal["auto"] | list[Named], BeforeValidator(_named_all)] = Field(
         "auto", description="`auto`, from the task, or a list of Keras metrics"
     )

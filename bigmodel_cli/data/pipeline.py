@@ -16,7 +16,10 @@ Order of the training pipeline, and why:
 5. encode  Targets become one-hot only where the loss or an augmentation asks for it.
 6. augment On the host, not in the model: random layers inside a model stay active when it is exported. The
            draw is a function of (seed, epoch, step), and of the augmentation's place in the list.
-7. prefetch The host prepares the next batches while the device works on this one.
+7. cut     Of several processes each takes its rows of the batch (sharing.py). Already when reading where the
+           examples are had by their position and nothing is augmented; after augmentation otherwise, whose
+           draws are for the whole batch: the same numbers come out with any number of processes.
+8. prefetch The host prepares the next batches while the device works on this one.
 
 Evaluation reads in storage order, without shuffling and augmentation.
 """
@@ -34,6 +37,7 @@ from bigmodel_cli.contracts import Mixing
 from bigmodel_cli.data import shuffling
 from bigmodel_cli.data.disk_cache import DiskCache, Records
 from bigmodel_cli.data.reading import collect
+from bigmodel_cli.data.sharing import Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,6 +191,7 @@ class TrainingPipeline:
     Attributes:
         epoch: the epoch whose order the next iteration gives; assign to it before each epoch.
         size: examples in an epoch.
+        batch_size: examples in a step.
         steps: batches in a whole epoch.
         waited: seconds that the consumer has waited for batches, since it was last set to 0.
         timed: whether that is measured.
@@ -205,6 +210,7 @@ class TrainingPipeline:
         encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
         counts: np.ndarray | None = None,
         timed: bool = True,
+        share: Share | None = None,
     ):
         """Prepare the pipeline.
 
@@ -218,15 +224,18 @@ class TrainingPipeline:
             counts: how often each example is taken in an epoch, (split.size,); None for once.
             timed: measure the waiting; off where operations must be deterministic, since TensorFlow has no
                 clock there.
+            share: this process's part of each batch; None for all of it.
         """
         import tensorflow as tf
 
         self.size = split.size if counts is None else int(counts.sum())
         self.steps = math.ceil(self.size / batch_size)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._augmentations = tuple(augmentations)
         self._encode = encode
+        self._cut = share.cut(self.size, batch_size) if share else None
+        self._cut_when_read = False
         # tf.data reads them on the host; an int64 variable would otherwise be placed on the GPU.
         with tf.device("CPU:0"):
             self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
@@ -282,7 +291,7 @@ class TrainingPipeline:
             fetch = _as_written(lambda indices: tf.nest.map_structure(lambda a: tf.gather(a, indices), kept))
             return lambda start: self._by_position(fetch, counts, start), "a permutation of all examples"
         if keeping.storage == "disk":
-            windows = shuffling.Windows(keeping.records(split, counts), self._batch_size, self._seed)
+            windows = shuffling.Windows(keeping.records(split, counts), self.batch_size, self._seed)
             structure = keeping.prepared(split.batches()).element_spec
             return lambda start: self._by_window(windows, structure, start), (
                 f"blocks of {shuffling.BLOCK_BYTES >> 10} KiB in random order, permuted in windows of "
@@ -297,9 +306,7 @@ class TrainingPipeline:
                 return (prepare(inputs) if prepare else inputs), targets
 
             return lambda start: self._by_position(read, counts, start), "a permutation of all examples"
-        rows = (
-            max(1, STREAM_WINDOW_BYTES // split.source.example_bytes // self._batch_size) * self._batch_size
-        )
+        rows = max(1, STREAM_WINDOW_BYTES // split.source.example_bytes // self.batch_size) * self.batch_size
         return lambda start: self._streamed(split, keeping, counts, rows, start), (
             f"shards in random order, permuted in windows of {rows:,} examples"
         )
@@ -311,13 +318,17 @@ class TrainingPipeline:
         import tensorflow as tf
 
         taken = None
+        cut = None if self._augmentations else self._cut
+        self._cut_when_read = cut is not None
         if counts is not None:
             with tf.device("CPU:0"):
                 taken = tf.constant(np.repeat(np.arange(len(counts), dtype=np.int64), counts))
 
         def read(step: tf.Tensor) -> Any:
-            start = step * self._batch_size
-            positions = tf.range(start, tf.minimum(start + self._batch_size, self.size))
+            start = step * self.batch_size
+            positions = tf.range(start, tf.minimum(start + self.batch_size, self.size))
+            if cut is not None:
+                positions = start + cut.rows(tf.shape(positions)[0])
             low, high = self._seed & 0xFFFFFFFF, self._seed >> 32
             indices = shuffling.permuted(positions, self.size, low, high, self.epoch)
             return fetch(indices if taken is None else tf.gather(taken, indices))
@@ -329,7 +340,7 @@ class TrainingPipeline:
     def _by_window(self, windows: shuffling.Windows, structure: Any, start_step: int) -> tf.data.Dataset:
         import tensorflow as tf
 
-        steps = windows.rows // self._batch_size
+        steps = windows.rows // self.batch_size
         specs = tf.nest.flatten(structure)
 
         def read(number: tf.Tensor) -> Any:
@@ -346,7 +357,7 @@ class TrainingPipeline:
         numbers = tf.data.Dataset.range(start_step // steps, windows.count)
         read_ahead = numbers.map(_as_written(read)).prefetch(1)
         return read_ahead.flat_map(
-            _as_written(lambda first, window: shuffling.cut(window, self._batch_size, first))
+            _as_written(lambda first, window: shuffling.cut(window, self.batch_size, first))
         )
 
     def _streamed(
@@ -354,7 +365,7 @@ class TrainingPipeline:
     ) -> tf.data.Dataset:
         import tensorflow as tf
 
-        steps = rows // self._batch_size
+        steps = rows // self.batch_size
 
         def epoch_windows(_: tf.Tensor) -> tf.data.Dataset:
             # Counts are known by position, which only the order of storage keeps.
@@ -373,16 +384,18 @@ class TrainingPipeline:
 
         windows = tf.data.Dataset.range(1).flat_map(_as_written(epoch_windows)).map(_as_written(mixed))
         return windows.prefetch(1).flat_map(
-            _as_written(lambda first, window: shuffling.cut(window, self._batch_size, first))
+            _as_written(lambda first, window: shuffling.cut(window, self.batch_size, first))
         )
 
     def _finished(self, step: tf.Tensor, inputs: Any, targets: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """Steps 5 and 6."""
+        """Steps 5 to 7."""
         if self._encode is not None:
             targets = self._encode(targets)
         for place, augmentation in enumerate(self._augmentations):
             key = self._key(self.epoch, step, place)
             inputs, targets = augmentation(inputs, targets, self.epoch, key)
+        if self._cut is not None and not self._cut_when_read:
+            inputs, targets = self._cut((inputs, targets))
         return inputs, targets
 
     def _key(self, *words: tf.Tensor | int) -> tf.Tensor:
@@ -418,6 +431,7 @@ def evaluation_batches(
     batch_size: int,
     keeping: Keeping,
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Batches (inputs, targets) in storage order, unshuffled and not augmented.
 
@@ -426,6 +440,7 @@ def evaluation_batches(
         batch_size: examples a batch; the last one may be smaller.
         keeping: where decoded examples stay between epochs.
         encode: targets of a batch -> what the loss takes; None where that is the same.
+        share: this process's part of each batch; None for all of it.
     """
     import tensorflow as tf
 
@@ -439,6 +454,9 @@ def evaluation_batches(
         batches = keeping.prepared(split.batches()).rebatch(batch_size)
     if encode is not None:
         batches = batches.map(_as_written(lambda inputs, targets: (inputs, encode(targets))))
+    cut = share.cut(split.size, batch_size) if share else None
+    if cut is not None:
+        batches = batches.map(_as_written(lambda inputs, targets: cut((inputs, targets))))
     count = math.ceil(split.size / batch_size)
     return _options(
         batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(PREFETCHED_BATCHES)

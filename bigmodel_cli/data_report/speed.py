@@ -49,7 +49,7 @@ class SpeedReport:
 
 @dataclass(frozen=True)
 class Training:
-    """What would be trained: the parts of a `training.planning.Plan` that are timed.
+    """What would be trained: the parts of a `training.plan.Plan` that are timed.
 
     Attributes:
         pipeline: of the training examples.
@@ -76,7 +76,7 @@ def measure_speed(
         seconds: that each of them takes at most, beside its start; augmentations 1 second at most.
         doing: told what takes the time now.
     """
-    train, batch_size = data.splits["train"], config.training.batch_size
+    train, batch_size = data.splits["train"], training.pipeline.batch_size
     # Epoch after epoch: what begins one counts, too.
     reading = timing.examples_per_second(data.keeping.prepared(train.batches()).repeat(), seconds)
     pipeline = timing.examples_per_second(training.pipeline.batches().repeat(), seconds)

@@ -38,6 +38,7 @@ def cnn(
     dropout: Rate = 0.0,
     conv_dropout: Rate = 0.0,
     batch_norm: bool = False,
+    l1: Penalty = 0.0,
     l2: Penalty = 0.0,
     global_pool: bool = False,
 ) -> keras.Model:
@@ -58,6 +59,7 @@ def cnn(
         dropout: Share of the inputs of each dense layer, the output included, that training sets to 0.
         conv_dropout: Share of each block's outputs that training sets to 0.
         batch_norm: Normalize each convolution and dense layer over the batch, before its activation.
+        l1: Factor of the sum of absolute weights in the loss, at least 0.
         l2: Factor of the sum of squared weights in the loss, at least 0.
         global_pool: Average each feature map to one number before the dense layers, instead of
             flattening it: far fewer parameters.
@@ -77,7 +79,7 @@ def cnn(
             use_bias=not batch_norm,
             activation=None if batch_norm else activation,
             kernel_initializer=initializer_for(activation),
-            kernel_regularizer=regularizer(0.0, l2),
+            kernel_regularizer=regularizer(l1, l2),
             name=f"conv{number}",
         )(x)
         if batch_norm:
@@ -96,14 +98,14 @@ def cnn(
             use_bias=not batch_norm,
             activation=None if batch_norm else activation,
             kernel_initializer=initializer_for(activation),
-            kernel_regularizer=regularizer(0.0, l2),
+            kernel_regularizer=regularizer(l1, l2),
             name=f"dense{number}",
         )(x)
         if batch_norm:
             x = keras.layers.Activation(activation)(batch_normalization(x))
     if dropout:
         x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, output_head(x, data, l2=l2), name="cnn")
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="cnn")
 
 
 def _require_room(x: keras.KerasTensor, window: int, layer: str, data: DataSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bigmodel_cli.contracts import DataSpec, Penalty
+from bigmodel_cli.contracts import DataSpec, Penalty, Rate
 from bigmodel_cli.errors import ModelError
 from bigmodel_cli.models.layers import (
     batch_normalization,
@@ -40,7 +40,10 @@ def resnet(
     depth: Literal["auto", 8, 14, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152] = "auto",
     version: Literal[1, 2] = 1,
     form: Literal["auto", "cifar", "imagenet"] = "auto",
+    l1: Penalty = 0.0,
     l2: Penalty = 1e-4,
+    dropout: Rate = 0.0,
+    stochastic_depth: Rate = 0.0,
 ) -> keras.Model:
     """Residual network, in the form for small or for large images.
 
@@ -59,8 +62,15 @@ def resnet(
             34, 50, 101, 152 in the ImageNet form. `auto` is 20 or 50.
         version: 1 (original) or 2 (pre-activation).
         form: `cifar`, `imagenet`, or `auto`: `cifar` for images up to 64 pixels high and wide.
+        l1: Factor of the sum of absolute kernel weights in the loss, at least 0.
         l2: Factor of the sum of squared kernel weights in the loss, at least 0; it acts like a weight decay
             of twice its value (the paper has a decay of 1e-4; 1e-4 here is its double).
+        dropout: Share of the pooled features that training sets to 0 before the last layer.
+        stochastic_depth: Probability that training skips the last residual block for an example; that of
+            the blocks before falls linearly to the first one's, `stochastic_depth` over the number of
+            blocks (Huang et al. 2016, "Deep Networks with Stochastic Depth", section 3, who skip for a whole
+            batch at a time). What is not skipped is scaled up in training, so that nothing changes
+            afterwards.
     """
     import keras
 
@@ -77,7 +87,7 @@ def resnet(
             f"model.depth: {depth} is no depth of the {form} form, which {describe_input(data)} of dataset"
             f" `{data.name}` have here; use one of {', '.join(map(str, known))}, or set `model.form: {other}`"
         )
-    part = _Parts(version=version, shortcut="padding" if cifar else "projection", l2=l2)
+    part = _Parts(version=version, shortcut="padding" if cifar else "projection", l1=l1, l2=l2)
     bottleneck = not cifar and depth in _BOTTLENECK_DEPTHS
 
     inputs = raw_input(data)
@@ -87,15 +97,21 @@ def resnet(
         x = part.activated(x, "stem")
     if not cifar:
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+    position, last = 0, sum(known[depth])
     for stage, blocks in enumerate(known[depth], 1):
         width = (16 if cifar else 64) * 2 ** (stage - 1)
         for block in range(1, blocks + 1):
+            position += 1
             stride = 2 if stage > 1 and block == 1 else 1
-            x = part.block(x, width, stride, bottleneck=bottleneck, name=f"stage{stage}_block{block}")
+            skipped = stochastic_depth * position / last
+            name = f"stage{stage}_block{block}"
+            x = part.block(x, width, stride, bottleneck=bottleneck, skipped=skipped, name=name)
     if version == 2:
         x = part.activated(x, "final")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(inputs, output_head(x, data, l2=l2), name=f"resnet{depth}v{version}")
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name=f"resnet{depth}v{version}")
 
 
 @dataclass(frozen=True)
@@ -105,11 +121,13 @@ class _Parts:
     Attributes:
         version: 1 or 2, as in `resnet`.
         shortcut: how a shortcut reaches the shape of its block's end.
-        l2: penalty on every kernel.
+        l1: penalty on the absolute weights of every kernel.
+        l2: penalty on the squared weights of every kernel.
     """
 
     version: int
     shortcut: Literal["padding", "projection"]
+    l1: float
     l2: float
 
     def convolution(
@@ -125,7 +143,7 @@ class _Parts:
             padding="same",
             use_bias=False,
             kernel_initializer="he_normal",
-            kernel_regularizer=regularizer(0.0, self.l2),
+            kernel_regularizer=regularizer(self.l1, self.l2),
             name=f"{name}_conv",
         )(x)
 
@@ -136,9 +154,19 @@ class _Parts:
         return keras.layers.ReLU(name=f"{name}_relu")(batch_normalization(x, name=f"{name}_bn"))
 
     def block(
-        self, x: keras.KerasTensor, width: int, stride: int, *, bottleneck: bool, name: str
+        self,
+        x: keras.KerasTensor,
+        width: int,
+        stride: int,
+        *,
+        bottleneck: bool,
+        skipped: float,
+        name: str,
     ) -> keras.KerasTensor:
-        """One residual block: x + convolutions(x), two 3x3 or a bottleneck of 1x1, 3x3, 1x1."""
+        """One residual block: x + convolutions(x), two 3x3 or a bottleneck of 1x1, 3x3, 1x1.
+
+        Training leaves the convolutions out with the probability `skipped`.
+        """
         import keras
 
         convolutions: tuple[tuple[int, int, int], ...]  # filters, size, stride
@@ -164,6 +192,9 @@ class _Parts:
                 way = self.activated(way, f"{name}_{number}")
             elif self.version == 1:
                 way = batch_normalization(way, name=f"{name}_{number}_bn")
+        if skipped:
+            # One draw an example: the dropped ones add zeros, the others are scaled by 1 / (1 - skipped).
+            way = keras.layers.Dropout(skipped, noise_shape=(None, 1, 1, 1), name=f"{name}_depth")(way)
         x = keras.layers.Add(name=f"{name}_add")([shortcut, way])
         return keras.layers.ReLU(name=f"{name}_relu")(x) if self.version == 1 else x
 

@@ -1,13 +1,16 @@
 """Everything that an interrupted run needs to go on as if it had never stopped.
 
 No stock way of Keras restores the state of the random generators (dropout) or the position in an
-epoch. A checkpoint therefore holds every variable of model, metrics and optimizer, the position, and
-the state of the callbacks, in one file written under a temporary name, synced and renamed.
+epoch. A checkpoint therefore holds every variable of model, metrics and optimizer, the position, the
+state of the callbacks, the config, and a hash of all that, in one file written under a temporary name,
+synced and renamed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,8 +20,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from bigmodel_cli.config.schema import Config
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.rundir import Run, write_atomically
+from bigmodel_cli.validation import fixed_differences
 
 
 @dataclass(frozen=True)
@@ -52,19 +57,29 @@ def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
                 yield f"{group}/{index:05d}", variable
 
 
-def save(run: Run, model: keras.Model, position: Position, keep: int) -> Path:
+def size(model: keras.Model) -> int:
+    """Bytes that a checkpoint of this model takes, but for a kilobyte or two of names."""
+    return sum(
+        math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for _, variable in _variables(model)
+    )
+
+
+def save(run: Run, model: keras.Model, config: Config, position: Position, keep: int) -> Path:
     """Write a checkpoint and delete all but the newest.
 
     Args:
         run: where it belongs.
         model: compiled and built.
+        config: that it was built from.
         position: where training stands.
         keep: how many of the newest remain.
     """
     run.checkpoints.mkdir(exist_ok=True)
     path = run.checkpoints / f"epoch-{position.epoch:05d}-step-{position.step:09d}.npz"
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model)}
-    arrays["position"] = np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)
+    arrays["position"] = _text(asdict(position))
+    arrays["config"] = _text(config.model_dump(mode="json"))
+    arrays["sha256"] = np.frombuffer(_digest(arrays), np.uint8)
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
@@ -79,32 +94,62 @@ def save(run: Run, model: keras.Model, position: Position, keep: int) -> Path:
     return path
 
 
+def _text(document: Mapping[str, Any]) -> np.ndarray:
+    return np.frombuffer(json.dumps(document).encode(), np.uint8)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """SHA-256 of names, dtypes, shapes and contents."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.digest()
+
+
 def _newest_first(run: Run) -> list[Path]:
     return sorted(run.checkpoints.glob("epoch-*.npz"), reverse=True)
 
 
-def load(run: Run, model: keras.Model) -> tuple[Position, list[str]]:
+def drop_newest(run: Run) -> None:
+    """Delete the newest checkpoint where there is another one."""
+    newest, *others = _newest_first(run)
+    if others:
+        newest.unlink()
+
+
+def load(run: Run, model: keras.Model, config: Config, *, finite: bool = False) -> tuple[Position, list[str]]:
     """Put the newest sound checkpoint back into a model.
 
     Args:
         run: the interrupted run.
         model: compiled and built as the one that was saved.
+        config: that it was built from.
+        finite: pass over those with weights that are not finite numbers.
 
     Returns:
-        The position, and a warning for each damaged checkpoint that was passed over.
+        The position, and a warning for each checkpoint that was passed over.
 
     Raises:
-        UsageError: there is no sound checkpoint, or it belongs to another model.
+        UsageError: there is no sound checkpoint, or it was made with another config.
     """
     warnings: list[str] = []
     for path in _newest_first(run):
         try:
-            # numpy leaves a damaged file open when it is given a path.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = _read(path)
             position = Position(**json.loads(arrays.pop("position").tobytes()))
+            then = json.loads(arrays.pop("config").tobytes())
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             warnings.append(f"{path} is damaged ({error}); going on from the one before")
+            continue
+        if changed := fixed_differences(then, config.model_dump(mode="json")):
+            raise UsageError(
+                f"{path}: was made with another config ({'; '.join(changed)}); bring {run.config} back to "
+                "that, or train anew"
+            )
+        if finite and not all(np.isfinite(array).all() for array in arrays.values()):
+            warnings.append(f"{path} holds weights that are not finite; going on from the one before")
             continue
         _assign(path, model, arrays)
         return position, warnings
@@ -115,6 +160,20 @@ def load(run: Run, model: keras.Model) -> tuple[Position, list[str]]:
     )
 
 
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays but the hash.
+
+    Raises:
+        ValueError: they are not those that were written; others as `numpy.load` has them.
+    """
+    # numpy leaves a damaged file open when it is given a path.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if arrays.pop("sha256").tobytes() != _digest(arrays):
+        raise ValueError("its SHA-256 is another one")
+    return arrays
+
+
 def _assign(path: Path, model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     variables = dict(_variables(model))
     differing = sorted(set(variables) ^ set(arrays)) or [
@@ -123,7 +182,7 @@ def _assign(path: Path, model: keras.Model, arrays: Mapping[str, np.ndarray]) ->
     if differing:
         raise UsageError(
             f"{path}: belongs to another model or optimizer ({len(differing)} variables differ); "
-            "resume with the config it was trained with"
+            "resume with the versions and the code that it was trained with"
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -15,6 +15,9 @@ from bigmodel_cli.devices import Choice, Devices
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "scikit-learn", "matplotlib")
 
+_ENGINES = {"tensorflow": (), "jax": ("jax", "jaxlib")}
+"""Of each backend of Keras, what is to be noted beside."""
+
 
 def describe(devices: Devices, choices: Mapping[str, Choice]) -> dict[str, Any]:
     """The document of environment.json."""
@@ -24,9 +27,11 @@ def describe(devices: Devices, choices: Mapping[str, Choice]) -> dict[str, Any]:
         "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in (*_PACKAGES, *_ENGINES[devices.backend])},
         "git_commit": _git_commit(),
+        "backend": devices.backend,
         "devices": {"kind": devices.kind, "count": devices.count, "description": devices.description},
+        "workers": devices.processes,
         "choices": {name: {"value": item.value, "reason": item.reason} for name, item in choices.items()},
     }
 

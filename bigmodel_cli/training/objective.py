@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from bigmodel_cli import catalogue, components
-from bigmodel_cli.config.rules import AUTO_METRICS
+from bigmodel_cli.config.rules import AUTO_METRICS, SMOOTHED_LOSSES
 from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.contracts import DataSpec, TargetSpec
 from bigmodel_cli.errors import UsageError
@@ -81,14 +82,15 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         mixing: whether augmentations mix targets, which must be one-hot for that.
 
     Raises:
-        UsageError: a loss or metric for another task, or one that takes no mixed targets.
+        UsageError: a loss or metric for another task, or a loss that takes no mixed or smoothed targets.
     """
     name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
     if mixing and data.task != "classification":
         raise UsageError(
             f"dataset.augment: images are mixed for classification only, which {data.name} is not"
         )
-    if mixing and name == "sparse_categorical_crossentropy":
+    smoothing = config.loss.label_smoothing
+    if (mixing or smoothing) and name == "sparse_categorical_crossentropy":
         # The same loss on one-hot targets.
         name = "categorical_crossentropy"
     definition = components.find("losses", name)
@@ -99,9 +101,15 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
             f"loss: `{name}` is not for {data.task}, which {data.name} is; use `auto` or one of "
             f"{', '.join(sorted(allowed))}"
         )
+    if smoothing and name not in SMOOTHED_LOSSES:
+        raise UsageError(
+            f"loss.label_smoothing: got {smoothing}, but `{name}` of a {data.task} has no target probabilities "
+            "to smooth; set it to 0"
+        )
     kind = getattr(keras.losses, str(definition.keras_class))
+    parameters = {**config.loss.parameters, **({"label_smoothing": smoothing} if smoothing else {})}
     if data.task == "regression":
-        loss = kind(**config.loss.parameters)
+        loss = kind(**parameters)
         if data.target.scaling == "none":
             return Objective(loss, name, _metrics(config, data), None)
         target = data.target
@@ -113,13 +121,14 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         )
     classes = data.outputs
     encode = (
-        None if name in _ON_INDICES else lambda labels: keras.ops.one_hot(labels, classes, dtype="float32")
+        # Inside tf.data, whatever engine Keras runs on.
+        None if name in _ON_INDICES else lambda labels: tf.one_hot(labels, classes, dtype=tf.float32)
     )
     # Ours are logits of a softmax over the classes; the binary losses would take them for a sigmoid's each.
     if _takes_logits(kind) and not name.startswith("binary_"):
-        loss = kind(from_logits=True, **config.loss.parameters)
+        loss = kind(from_logits=True, **parameters)
     else:
-        loss = kind(**config.loss.parameters)
+        loss = kind(**parameters)
         if name not in _ON_MARGINS:
             loss = OnProbabilities(loss)
     return Objective(loss, name, _metrics(config, data), encode)

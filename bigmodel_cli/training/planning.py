@@ -2,63 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import replace
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build
+from bigmodel_cli import build, catalogue
 from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import Mixing
-from bigmodel_cli.data.pipeline import TrainingPipeline, evaluation_batches
+from bigmodel_cli.data.pipeline import Scheduled, TrainingPipeline, evaluation_batches
 from bigmodel_cli.data.reading import data_errors_told
+from bigmodel_cli.data.sharing import Share
 from bigmodel_cli.devices import Choice, Devices, choose
-from bigmodel_cli.errors import DataError, UsageError
+from bigmodel_cli.engine import out_of_memory
+from bigmodel_cli.errors import DataError, TrainingFailedError, UsageError
 from bigmodel_cli.flops import count_flops
+from bigmodel_cli.rundir import Run
+from bigmodel_cli.training import agreement, batch_size
+from bigmodel_cli.training.compiling import compile_model, compiled_copy, share_batches
 from bigmodel_cli.training.objective import Objective, build_objective
-from bigmodel_cli.training.optimizer import build_optimizer
+from bigmodel_cli.training.plan import Plan
+from bigmodel_cli.training.range_test import find_learning_rate
+from bigmodel_cli.training.trackers import check_trackers
 
 STEPS_PER_EXECUTION = 32
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that training needs, built and checked; nothing is written yet.
-
-    Attributes:
-        config: complete.
-        data: what to train on.
-        devices: what to train on, in hardware.
-        choices: what every `auto` became, and why.
-        model: compiled, in the chosen precision.
-        serving: float32, with probabilities or values as output; what model.keras holds.
-        objective: loss and metrics.
-        pipeline: the training examples.
-        validation: batches of the validation split.
-        class_weights: of each class in the loss, by index; None for equal ones.
-        parameters: number of weights.
-        flops: floating-point operations of one example's forward pass.
-    """
-
-    config: Config
-    data: Data
-    devices: Devices
-    choices: Mapping[str, Choice]
-    model: keras.Model
-    serving: keras.Model
-    objective: Objective
-    pipeline: TrainingPipeline
-    validation: tf.data.Dataset
-    class_weights: Mapping[int, float] | None
-    parameters: int
-    flops: int
-
-
-def prepare(config: Config) -> Plan:
+def prepare(config: Config, resumed: Run | None = None, backend: Choice | None = None) -> Plan:
     """Load the data, choose the device, build the model and pull one batch.
+
+    Args:
+        config: complete.
+        resumed: the run that goes on, whose data must be what it was.
+        backend: the engine that Keras runs on, and why that one.
 
     Raises:
         BigmodelError: anything that would make training fail at its first step.
@@ -66,55 +45,117 @@ def prepare(config: Config) -> Plan:
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = choose(config.training.devices)
-    data = build.load_data(config)
-    train = data.splits["train"]
-    batch_size = config.training.batch_size
-    if batch_size > train.size:
+    data = (
+        build.load_data(config)
+        if resumed is None
+        else build.recorded_data(resumed, config, resumed.read_data())
+    )
+    backend = backend or Choice(devices.backend, "that of this process")
+    if agreement.chief():
+        check_trackers(config)
+    if config.optimizer.learning_rate != "auto":
+        return _with_batch_size(config, devices, data, backend)
+    # Some rate is needed before the one that is looked for.
+    some = _with_rate(config, catalogue.learning_rate(config.optimizer.name))
+    plan = _with_batch_size(some, devices, data, backend)
+    with devices.running():
+        found = find_learning_rate(
+            _with_rate(plan.config, "auto"),
+            plan.pipeline,
+            lambda changed: compiled_copy(plan, changed),
+            plan.class_weights,
+        )
+    choices = {**plan.choices, "learning_rate": Choice(found.rate, f"auto: {found.reason}")}
+    plan = replace(plan, config=_with_rate(plan.config, found.rate), choices=choices, range_test=found)
+    compile_model(plan)
+    return plan
+
+
+def _with_rate(config: Config, rate: Any) -> Config:
+    return config.model_copy(
+        update={"optimizer": config.optimizer.model_copy(update={"learning_rate": rate})}
+    )
+
+
+def _with_batch_size(config: Config, devices: Devices, data: Data, backend: Choice) -> Plan:
+    """A plan with the batch size that is asked for, or the largest that fits."""
+    asked = config.training.batch_size
+    if asked != "auto":
+        return _plan(config, devices, data, Choice(asked, "asked for"), backend)
+    size, reason = batch_size.first_try(
+        build.build_model(config, data.spec), devices, data.splits["train"].size
+    )
+    # Processes on different machines have different memory.
+    size = -agreement.largest(-size)
+    tried: list[int] = []
+    while True:
+        failed = f"; {', '.join(map(str, tried))} ran out of memory" if tried else ""
+        batch = Choice(size, f"auto: {reason}{failed}")
+        plan = _plan(_with(config, batch_size=size), devices, data, batch, backend)
+        if _has_memory(plan):
+            return plan
+        tried.append(size)
+        if len(tried) > batch_size.HALVINGS or size < 2 * devices.count:
+            raise TrainingFailedError(
+                f"training.batch_size: auto: {', '.join(map(str, tried))} all ran out of memory on "
+                f"{devices.description}; use a smaller model or a smaller training.batch_size"
+            )
+        size //= 2
+
+
+def _with(config: Config, **training: Any) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
+
+
+def _plan(config: Config, devices: Devices, data: Data, batch: Choice, backend: Choice) -> Plan:
+    train, size = data.splits["train"], batch.value
+    if size > train.size:
         raise DataError(
-            f"training.batch_size: {batch_size} is larger than the training split of {data.spec.name}, which "
+            f"training.batch_size: {size} is larger than the training split of {data.spec.name}, which "
             f"has {train.size} examples; use at most that"
         )
+    _check_divisible(size, devices)
+    share = Share(devices.rank, devices.processes, devices.count) if devices.backend == "jax" else None
     model = build.build_model(config, data.spec)
     flops = count_flops(model).total
     precision = _precision(config, devices, model)
     serving = build.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
         model = build.build_model(config, data.spec, precision.value, devices.scope())
-    augmentations = build.augmentations(config)
-    if augmentations and data.spec.input.kind != "image":
-        raise DataError(
-            f"dataset.augment: is for images, but {data.spec.name} gives {data.spec.input.kind} inputs; "
-            "leave it out"
-        )
+    augmentations = _augmentations(config, data)
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
     objective = build_objective(config, data.spec, mixing=mixing)
     weights = build.class_weights(config, data.spec)
-    counts = build.resampling(config, train, data.spec)
     with data_errors_told():
         pipeline = TrainingPipeline(
             train,
-            batch_size=batch_size,
+            batch_size=size,
             seed=config.seed,
             keeping=data.keeping,
             augmentations=augmentations,
             encode=objective.encode,
-            counts=counts,
+            counts=build.resampling(config, train, data.spec),
             timed=not config.training.deterministic,
+            share=share,
         )
         validation_batches = evaluation_batches(
-            data.splits["validation"], batch_size=batch_size, keeping=data.keeping, encode=objective.encode
+            data.splits["validation"],
+            batch_size=size,
+            keeping=data.keeping,
+            encode=objective.encode,
+            share=share,
         )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
-    _compile(config, devices, model, objective, pipeline.steps, steps.value)
-    _try_out(model, validation_batches)
-    return Plan(
+    plan = Plan(
         config=config,
         data=data,
         devices=devices,
         choices={
+            "backend": backend,
             "devices": Choice(devices.description, devices.reason),
             "precision": precision,
+            "batch_size": batch,
             "steps_per_execution": steps,
             "data_kept": data.storage,
             "shuffle": Choice(pipeline.shuffle, f"examples kept: {data.storage.value}"),
@@ -124,13 +165,86 @@ def prepare(config: Config) -> Plan:
         },
         model=model,
         serving=serving,
-        objective=objective,
+        mixing=mixing,
         pipeline=pipeline,
         validation=validation_batches,
         class_weights=weights,
+        range_test=None,
+        chance=_chance(objective, data, config.loss.label_smoothing),
         parameters=model.count_params(),
         flops=flops,
     )
+    agreement.check(_facts(plan))
+    share_batches(plan, plan.model)
+    compile_model(plan)
+    return plan
+
+
+def _check_divisible(size: int, devices: Devices) -> None:
+    """Devices that had to do with parts of different sizes would wait for the one with the largest."""
+    if size % devices.count:
+        smaller = size - size % devices.count
+        near = f"{smaller} or {smaller + devices.count}" if smaller else str(devices.count)
+        raise UsageError(
+            f"training.batch_size: {size} cannot be shared equally by {devices.count} devices "
+            f"({devices.description}); use {near}"
+        )
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What all processes of a job must have in common."""
+    return {
+        "config": plan.config.model_dump(mode="json"),
+        "examples": {name: build.split_record(part) for name, part in plan.data.splits.items()},
+        "dataset.cache": plan.data.storage.value,
+        "training.precision": plan.choices["precision"].value,
+        "training.batch_size": plan.choices["batch_size"].value,
+        "variables of the model": [(item.path, tuple(item.shape)) for item in plan.model.variables],
+    }
+
+
+def _augmentations(config: Config, data: Data) -> list[Scheduled]:
+    augmentations = build.augmentations(config)
+    if augmentations and data.spec.input.kind != "image":
+        raise DataError(
+            f"dataset.augment: is for images, but {data.spec.name} gives {data.spec.input.kind} inputs; "
+            "leave it out"
+        )
+    return augmentations
+
+
+def _chance(objective: Objective, data: Data, smoothing: float) -> float | None:
+    """The entropy of the classes, which is the loss of a model that knows nothing but their shares."""
+    if not objective.loss_name.endswith("categorical_crossentropy"):
+        return None
+    counts = data.spec.target.counts
+    shares = [(1 - smoothing) * count / sum(counts) + smoothing / len(counts) for count in counts]
+    return -sum(share * math.log(share) for share in shares if share)
+
+
+def _has_memory(plan: Plan) -> bool:
+    """Whether a training step and a validation step fit; the model is left as it was."""
+    model = plan.model
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    try:
+        # The very function that training calls, so that nothing is traced twice.
+        with plan.devices.running():
+            model.fit(
+                plan.pipeline.batches().take(1),
+                class_weight=plan.class_weights,
+                epochs=1,
+                verbose=0,
+                shuffle=False,
+            )
+            model.evaluate(plan.validation.take(1), verbose=0)
+    except Exception as error:
+        if out_of_memory(error):
+            return False
+        raise
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return True
 
 
 def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
@@ -151,7 +265,7 @@ def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
 
 def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice:
     asked = config.training.steps_per_execution
-    if devices.count > 1:
+    if devices.count > 1 and devices.backend == "tensorflow":
         if asked not in ("auto", 1):
             raise UsageError(
                 "training.steps_per_execution: must be 1 or `auto` on "
@@ -165,35 +279,6 @@ def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice
     return Choice(asked, "asked for")
 
 
-def _jit(config: Config, devices: Devices) -> Literal["auto"] | bool:
-    if devices.count == 1:
-        return config.training.jit
-    if config.training.jit is True:
-        raise UsageError(
-            f"training.jit: XLA does not work on {devices.description} in this Keras; use `auto`"
-        )
-    return False
-
-
-def _compile(
-    config: Config, devices: Devices, model: keras.Model, objective: Objective, steps: int, per_execution: int
-) -> None:
-    with devices.scope():
-        if devices.count > 1:
-            for layer in model._flatten_layers():
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    # Statistics of one device's share of the batch would be silently wrong.
-                    layer.synchronized = True
-        model.compile(
-            optimizer=build_optimizer(config, steps),
-            loss=objective.loss,
-            metrics=list(objective.metrics),
-            steps_per_execution=per_execution,
-            jit_compile=_jit(config, devices),
-        )
-        model.optimizer.build(model.trainable_variables)
-
-
 def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
     with data_errors_told():
         inputs, _ = next(iter(pipeline.batches()))
@@ -202,12 +287,3 @@ def _check_first_batch(pipeline: TrainingPipeline, data: Data) -> None:
             f"dataset.augment: gives inputs of shape {tuple(inputs.shape[1:])}, but the model takes "
             f"{data.spec.input.shape}"
         )
-
-
-def _try_out(model: keras.Model, validation: tf.data.Dataset) -> None:
-    """Measure one batch: a loss or metric that cannot take it fails here, before the run is made.
-
-    It also makes the variables of the metrics, which a checkpoint holds.
-    """
-    model.evaluate(validation.take(1), verbose=0)
-    model.reset_metrics()

@@ -50,7 +50,7 @@ class Outcome:
     """How training ended.
 
     Attributes:
-        status: finished, interrupted, diverged or failed.
+        status: finished, stopped (its time is up), interrupted, diverged or failed.
         epochs: finished epochs, over all sittings.
         planned_epochs: what the config asked for.
         best_epoch: from 1; None when no epoch was finished.
@@ -91,3 +91,22 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Something worth a line of its own."""
+
+
+class Silent:
+    """A `Reporter` that says nothing: of several processes, the chief alone speaks."""
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int, start_step: int) -> None:
+        """Nothing."""
+
+    def step_done(self, step: int, examples_per_second: float, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def validation_begins(self) -> None:
+        """Nothing."""
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""

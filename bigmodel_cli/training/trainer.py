@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import errno
-from contextlib import suppress
-from pathlib import Path
-from statistics import median
-from typing import Any
+from contextlib import nullcontext, suppress
 
 import keras
-import tensorflow as tf
 
-from bigmodel_cli import build, plots, rundir, validation
+from bigmodel_cli import rundir
 from bigmodel_cli.config.schema import Component
 from bigmodel_cli.data.reading import data_error
+from bigmodel_cli.engine import lost_contact, out_of_memory
 from bigmodel_cli.errors import (
     BigmodelError,
     DataError,
@@ -21,31 +18,21 @@ from bigmodel_cli.errors import (
     TrainingFailedError,
 )
 from bigmodel_cli.rundir import Run
-from bigmodel_cli.training import checkpoint, environment
-from bigmodel_cli.training.callbacks import (
-    BestModel,
-    Clock,
-    Course,
-    DivergenceGuard,
-    EarlyStopping,
-    Recorder,
-    SignalWatch,
-    StopRequestedError,
-)
+from bigmodel_cli.training import agreement, checkpoint, outcome, resuming
+from bigmodel_cli.training.averaging import EvaluationWeights
+from bigmodel_cli.training.callbacks.best_model import BestModel
+from bigmodel_cli.training.callbacks.clock import Clock, Course
+from bigmodel_cli.training.callbacks.guards import DivergedError, DivergenceGuard, StallGuard
+from bigmodel_cli.training.callbacks.patience import EarlyStopping, ReduceOnPlateau
+from bigmodel_cli.training.callbacks.recorder import Recorder
+from bigmodel_cli.training.callbacks.stops import SignalWatch, StopRequestedError, TimeBudget, TimeIsUpError
 from bigmodel_cli.training.checkpoint import Position
-from bigmodel_cli.training.checkpointing import Checkpoints
-from bigmodel_cli.training.planning import Plan
-from bigmodel_cli.training.reporter import NOT_METRICS, Outcome, Reporter
-
-
-def start(plan: Plan, path: Path | None) -> Run:
-    """Make the run directory with all that describes the run."""
-    run = rundir.create(plan.config.name, path)
-    rundir.write_yaml(run.config, plan.config.model_dump(mode="json"))
-    rundir.write_json(run.data, plan.data.spec.to_json())
-    rundir.write_json(run.splits, {name: build.split_record(part) for name, part in plan.data.splits.items()})
-    rundir.write_json(run.environment, environment.describe(plan.devices, plan.choices))
-    return run
+from bigmodel_cli.training.checkpointing import Checkpoints, DiskNearlyFullError
+from bigmodel_cli.training.compiling import compile_model
+from bigmodel_cli.training.optimizer import current_learning_rate
+from bigmodel_cli.training.plan import Plan
+from bigmodel_cli.training.reporter import Outcome, Reporter
+from bigmodel_cli.training.trackers import build_trackers
 
 
 def train(plan: Plan, run: Run, reporter: Reporter, *, resume: bool = False) -> Outcome:
@@ -58,121 +45,144 @@ def train(plan: Plan, run: Run, reporter: Reporter, *, resume: bool = False) -> 
         resume: go on from the run's newest checkpoint.
 
     Raises:
+        UsageError: another process trains in this run, or there is no checkpoint of this config in it.
         InterruptedTrainingError: a signal came; the state is saved.
         TrainingFailedError: diverged, out of memory, disk full.
     """
-    return _Training(plan, run, reporter, resume).run_to_end()
+    with rundir.locked(run) if agreement.chief() else nullcontext():
+        training = _Training(plan, run, reporter)
+        if resume:
+            training.resume()
+        return training.run_to_end()
 
 
 class _Training:
-    """One sitting of a run."""
+    """One sitting of a run.
 
-    def __init__(self, plan: Plan, run: Run, reporter: Reporter, resume: bool):
+    Attributes:
+        rolled_back: how often training went back after it had diverged, over all sittings.
+        rolled_to: the epoch and step that it went back to the last time, in this sitting.
+        rate_factor: by which a schedule's learning rate is multiplied since then.
+    """
+
+    def __init__(self, plan: Plan, run: Run, reporter: Reporter):
         self.plan = plan
         self.run = run
         self.reporter = reporter
-        position, self.restored = Position(epoch=0, step=0), resume
-        if resume:
-            position, warnings = checkpoint.load(run, plan.model)
-            for text in warnings:
-                reporter.note(text)
-            self._continue_config()
-            self._compare_precision()
-            if position.epoch < plan.config.training.epochs:
-                step = f" after step {position.step} of {plan.pipeline.steps}" if position.step else ""
-                reporter.note(f"going on in epoch {position.epoch + 1}{step}")
-        metrics = (
-            [keras.ops.convert_to_numpy(item) for item in plan.model.metrics_variables]
-            if position.step
-            else None
-        )
+        self.rolled_back = 0
+        self.rolled_to: tuple[int, int] | None = None
+        self.rate_factor = 1.0
         training = plan.config.training
-        stopping = training.early_stopping
-        self.monitor = stopping.monitor if stopping else "val_loss"
-        self.clock = Clock(position.epoch, position.step, position.step, position.seconds)
+        stopping, plateau = training.early_stopping, training.reduce_on_plateau
+        self.clock = Clock(0, 0, 0)
+        self.course = Course(self.clock, plan.pipeline)
         self.best = BestModel(
-            run, plan.serving, self.monitor, keep_last=bool(stopping and not stopping.restore_best)
+            run,
+            plan.serving,
+            stopping.monitor if stopping else "val_loss",
+            keep_last=bool(stopping and not stopping.restore_best),
         )
-        self.stopping = (
-            EarlyStopping(stopping.monitor, stopping.patience, stopping.min_delta) if stopping else None
-        )
+        self.stopping = EarlyStopping(stopping) if stopping else None
+        self.plateau = ReduceOnPlateau(plateau, reporter) if plateau else None
         self.recorder = Recorder(
             run, reporter, self.clock, self.best, training.epochs, plan.pipeline,
-            training.batch_size,
             # Across devices a batch is fetched ahead of its step, and nobody is seen waiting.
             measure_wait=plan.devices.count == 1 and plan.pipeline.timed,
         )  # fmt: skip
-        self.course = Course(self.clock, plan.pipeline, metrics)
-        self.checkpoints = Checkpoints(
-            run, training.checkpoint, self.clock, self._position, plan.pipeline.steps
+        self.trackers = (
+            build_trackers(plan.config, run, run.read_environment(), reporter.note)
+            if agreement.chief()
+            else []
         )
-        self._restore(position)
+        self.checkpoints = Checkpoints(
+            run, plan.config, self.clock, self.best, self._position, plan.pipeline.steps
+        )
+        self.checkpoints.set_model(plan.model)
 
-    def _restore(self, position: Position) -> None:
-        if not self.restored:
-            return
-        self.recorder.records = self.run.history()[: position.epoch]
-        self.best.restore(position.callbacks["best"])
-        if self.stopping and position.callbacks.get("early_stopping"):
-            self.stopping.restore(position.callbacks["early_stopping"])
-
-        if self.clock.epoch >= self.plan.config.training.epochs:
+    def resume(self) -> None:
+        """Take the state of the newest checkpoint."""
+        position = self._load()
+        if agreement.chief():
+            resuming.continue_config(self.run, self.plan.config, self.reporter)
+        resuming.compare_precision(self.run, self.plan.choices["precision"].value, self.reporter)
+        self.clock.seconds_before = position.seconds
+        self._go_to(position)
+        epochs = self.plan.config.training.epochs
+        if self.clock.epoch >= epochs:
             self.reporter.note(
                 f"all {self.clock.epoch} epochs are done; more of them with   bigmodel train --resume "
-                f"{self.run} training.epochs={2 * self.clock.epoch}"
+                f"{self.run} --epochs {2 * self.clock.epoch}"
             )
         elif self._stopped_early():
             self.reporter.note(
                 f"stopped early after epoch {self.clock.epoch}; go on regardless with   bigmodel train "
                 f"--resume {self.run} training.early_stopping=null"
             )
+        else:
+            step = f" after step {position.step} of {self.plan.pipeline.steps}" if position.step else ""
+            self.reporter.note(f"going on in epoch {position.epoch + 1}{step}")
 
-    def _continue_config(self) -> None:
-        """Write down what the command line changed, so that a later resume goes on with it."""
+    def _load(self, *, finite: bool = False) -> Position:
+        """The newest sound checkpoint, its variables put into the model."""
         config = self.plan.config
-        before = validation.load(self.run.config).config
-        if config == before:
-            return
-        schedule = config.optimizer.learning_rate
-        epochs = config.training.epochs
-        if epochs != before.training.epochs and isinstance(schedule, Component) and schedule.name == "cosine":
-            self.reporter.note(
-                f"the learning-rate schedule `cosine` now ends after epoch {epochs} instead of "
-                f"{before.training.epochs}: the rate jumps to where it stands on the new curve"
-            )
-        rundir.write_yaml(self.run.config, config.model_dump(mode="json"))
+        position, warnings = checkpoint.load(self.run, self.plan.model, config, finite=finite)
+        # The chief must not write the next one before all have read this one.
+        agreement.meet()
+        for text in warnings:
+            self.reporter.note(text)
+        factor = position.callbacks.get("rate_factor", 1.0)
+        if factor != self.rate_factor and isinstance(config.optimizer.learning_rate, Component):
+            self._set_rate_factor(factor)
+            return self._load(finite=finite)
+        self.rate_factor = factor
+        return position
 
-    def _compare_precision(self) -> None:
-        """Say when `auto` chooses otherwise here: the numbers will not be those of the other machine."""
-        now = self.plan.choices["precision"].value
-        then = self.run.read_environment().get("choices", {}).get("precision", {}).get("value", now)
-        if then != now:
-            self.reporter.note(
-                f"this run began in {then} and goes on in {now}, which `auto` chooses here; to keep the "
-                f"arithmetic, set training.precision to {then} in {self.run.config}"
+    def _set_rate_factor(self, factor: float) -> None:
+        """A schedule is part of the compiled step."""
+        compile_model(self.plan, factor)
+        self.rate_factor = factor
+
+    def _go_to(self, position: Position) -> None:
+        """Set everything beside the model's variables to a position."""
+        self.clock.set(position.epoch, position.step)
+        if position.step:
+            self.course.restore_metrics(
+                [keras.ops.convert_to_numpy(item) for item in self.plan.model.metrics_variables]
             )
+        state = position.callbacks
+        self.rolled_back = state.get("rolled_back", 0)
+        self.recorder.records = self.run.history()[: position.epoch]
+        self.best.restore(state["best"])
+        if self.stopping and state.get("early_stopping"):
+            self.stopping.restore(state["early_stopping"])
+        if self.plateau and state.get("reduce_on_plateau"):
+            self.plateau.restore(state["reduce_on_plateau"])
 
     def _position(self, epoch: int, step: int) -> Position:
-        callbacks = {"best": self.best.state()}
+        callbacks = {
+            "best": self.best.state(),
+            "rolled_back": self.rolled_back,
+            "rate_factor": self.rate_factor,
+        }
         if self.stopping:
             callbacks["early_stopping"] = self.stopping.state()
+        if self.plateau:
+            callbacks["reduce_on_plateau"] = self.plateau.state()
         return Position(epoch, step, self.clock.seconds, callbacks)
 
     def run_to_end(self) -> Outcome:
+        """Train until all epochs are done, or something stops it."""
         steps, epochs = self.plan.pipeline.steps, self.plan.config.training.epochs
-        with SignalWatch(self.clock, self.reporter, steps, epochs) as signals:
+        with SignalWatch(self.clock, steps, epochs) as signals:
             try:
-                self._fit(signals)
-            except StopRequestedError as stop:
-                self.checkpoints.save_now()
-                self._finish("interrupted")
-                raise InterruptedTrainingError(
-                    f"interrupted by {stop} in epoch {self.clock.epoch + 1} after step {self.clock.step} of "
-                    f"{self.plan.pipeline.steps}; the state is saved\n"
-                    f"go on with   bigmodel train --resume {self.run}"
-                ) from None
-            except TrainingFailedError:
+                self._fit_and_roll_back(signals)
+            except (StopRequestedError, TimeIsUpError) as stop:
+                return self._stop(stop)
+            except DivergedError:
                 self._finish("diverged")
+                raise
+            except DiskNearlyFullError:
+                self._finish("failed")
                 raise
             except Exception as error:
                 failure = self._failure(error)
@@ -180,6 +190,23 @@ class _Training:
                     raise
                 raise failure from None
         return self._finish("finished")
+
+    def _stop(self, stop: StopRequestedError | TimeIsUpError) -> Outcome:
+        """Save the state; a budget that is used up is a good end, a signal is not."""
+        self.checkpoints.save_now()
+        # One that ended now would be missed, and end the chief before it has saved.
+        agreement.meet()
+        where = (
+            f"in epoch {self.clock.epoch + 1} after step {self.clock.step} of {self.plan.pipeline.steps}; "
+            f"the state is saved\ngo on with   bigmodel train --resume {self.run}"
+        )
+        if isinstance(stop, StopRequestedError):
+            self._finish("interrupted")
+            raise InterruptedTrainingError(f"interrupted by {stop} {where}") from None
+        ended = self._finish("stopped")
+        minutes = self.plan.config.training.max_minutes
+        self.reporter.note(f"stopped by training.max_minutes: {minutes:g} {where}")
+        return ended
 
     def _failure(self, error: Exception) -> BigmodelError | None:
         """Note the status; what to tell the user, or None where neither machine nor data is at fault."""
@@ -192,89 +219,113 @@ class _Training:
             )
         self._finish("failed")
         reason = (str(getattr(error, "message", error)).splitlines() or [""])[0]
-        if isinstance(error, tf.errors.ResourceExhaustedError):
-            return TrainingFailedError(f"out of memory: {reason}; try a smaller training.batch_size")
+        if agreement.several() and lost_contact(error):
+            return TrainingFailedError(
+                f"another process of the job is gone ({reason})\n"
+                f"go on, with as many as you like, with   bigmodel train --resume {self.run}"
+            )
+        if out_of_memory(error):
+            return TrainingFailedError(
+                f"out of memory: {reason}; try a smaller training.batch_size, or `auto`"
+            )
         if (found := data_error(error)) is not None:
             return DataError(f"{found}\ngo on when it is mended with   bigmodel train --resume {self.run}")
         return None
 
+    def _fit_and_roll_back(self, signals: SignalWatch) -> None:
+        divergence = self.plan.config.training.divergence
+        if divergence.action == "roll_back" and not any(self.run.checkpoints.glob("*.npz")):
+            self.checkpoints.save_now()
+        while True:
+            try:
+                return self._fit(signals)
+            except DivergedError as error:
+                if divergence.action == "stop" or self.rolled_back >= divergence.attempts:
+                    raise
+                self._roll_back(error)
+
+    def _roll_back(self, error: DivergedError) -> None:
+        """Go back to the last checkpoint with a smaller learning rate."""
+        config, model = self.plan.config, self.plan.model
+        attempt, factor = self.rolled_back + 1, config.training.divergence.learning_rate_factor
+        rate, rate_factor = current_learning_rate(model.optimizer), self.rate_factor
+        position = self._load(finite=True)
+        if (position.epoch, position.step) == self.rolled_to:
+            # Weights from there on overflow at any rate.
+            checkpoint.drop_newest(self.run)
+            position = self._load(finite=True)
+        self.rolled_to = (position.epoch, position.step)
+        if isinstance(config.optimizer.learning_rate, Component):
+            self._set_rate_factor(rate_factor * factor)
+            smaller = self.rate_factor
+            checkpoint.load(self.run, model, config, finite=True)
+        else:
+            smaller = rate * factor
+            model.optimizer.learning_rate = smaller
+        self._go_to(position)
+        self.rolled_back = attempt
+        step = f" after step {position.step}" if position.step else ""
+        what = "the schedule's rate times" if self.rate_factor != 1 else "a learning rate of"
+        self.reporter.note(
+            f"{str(error).split(';')[0]}; back to epoch {position.epoch + 1}{step} with {what} {smaller:.3g} "
+            f"(attempt {attempt} of {config.training.divergence.attempts})"
+        )
+        self.recorder.write()
+        # So that a resumed run goes on with the smaller rate.
+        self.checkpoints.go_to(position)
+        self.checkpoints.save_now()
+
     def _fit(self, signals: SignalWatch) -> None:
-        callbacks = [self.course, DivergenceGuard(self.clock), self.best]
-        if self.stopping:
-            callbacks.append(self.stopping)
-        callbacks.append(self.recorder)
-        if self.plan.config.training.tensorboard:
+        training, pipeline = self.plan.config.training, self.plan.pipeline
+        callbacks = [EvaluationWeights(), self.course, DivergenceGuard(self.clock), self.best]
+        callbacks += [self.stopping] if self.stopping else []
+        callbacks += [self.recorder, *self.trackers]
+        callbacks.append(StallGuard(self.clock, self.reporter, self.plan.chance))
+        if training.tensorboard and agreement.chief():
             callbacks.append(keras.callbacks.TensorBoard(self.run.tensorboard, write_graph=False))
+        callbacks += [self.plateau] if self.plateau else []
         callbacks += [self.checkpoints, signals]
-        pipeline, epochs = self.plan.pipeline, self.plan.config.training.epochs
+        if training.max_minutes is not None:
+            callbacks.append(TimeBudget(training.max_minutes, self.clock, pipeline.steps, training.epochs))
         # An epoch that was left in the middle has fewer steps than the others: a `fit` of its own.
-        sittings = [(self.clock.epoch, epochs, 0)]
+        sittings = [(self.clock.epoch, training.epochs, 0)]
         if self.clock.step:
             sittings = [
                 (self.clock.epoch, self.clock.epoch + 1, self.clock.step),
-                (self.clock.epoch + 1, epochs, 0),
+                (self.clock.epoch + 1, training.epochs, 0),
             ]
         for first, last, start_step in sittings:
             if first >= last or self._stopped_early():
                 continue
-            self.plan.model.fit(
-                pipeline.batches(start_step),
-                validation_data=self.plan.validation,
-                initial_epoch=first,
-                epochs=last,
-                callbacks=callbacks,
-                class_weight=self.plan.class_weights,
-                verbose=0,
-                shuffle=False,
-            )
+            with self.plan.devices.running():
+                self.plan.model.fit(
+                    pipeline.batches(start_step),
+                    validation_data=self.plan.validation,
+                    initial_epoch=first,
+                    epochs=last,
+                    callbacks=callbacks,
+                    class_weight=self.plan.class_weights,
+                    verbose=0,
+                    shuffle=False,
+                )
 
     def _stopped_early(self) -> bool:
         return bool(self.stopping and self.stopping.stopped_epoch)
 
     def _finish(self, status: str) -> Outcome:
-        records = self.recorder.records
-        best = self.best.best_epoch
-        chosen = records[best - 1] if best and best <= len(records) else {}
-        outcome = Outcome(
+        ended = outcome.describe(
+            self.plan,
+            self.recorder.records,
+            self.best,
             status=status,
-            epochs=len(records),
-            planned_epochs=self.plan.config.training.epochs,
-            best_epoch=best,
-            stored_epoch=self.best.stored_epoch,
-            metrics={key: value for key, value in chosen.items() if key not in NOT_METRICS},
-            monitor=self.monitor,
             seconds=self.clock.seconds,
-            examples_per_second=median([item["examples_per_second"] for item in records]) if records else 0.0,
-            stopped_early=status == "finished" and self._stopped_early(),
+            stopped_early=self._stopped_early(),
         )
-        rundir.write_json(self.run.summary, self._summary(outcome))
-        if records:
-            plots.learning_curves(
-                records,
-                self.run.path / "learning_curves.png",
-                best_epoch=best,
-                monitor=self.monitor,
-                title=self.plan.config.name,
-            )
-        return outcome
-
-    def _summary(self, outcome: Outcome) -> dict[str, Any]:
-        return {
-            "status": outcome.status,
-            "model": self.plan.config.model.name,
-            "dataset": self.plan.config.dataset.name,
-            "epochs": outcome.epochs,
-            "planned_epochs": outcome.planned_epochs,
-            "stopped_early": outcome.stopped_early,
-            "monitor": outcome.monitor,
-            "best_epoch": outcome.best_epoch,
-            "stored_epoch": outcome.stored_epoch,
-            "metrics": dict(outcome.metrics),
-            "seconds": round(outcome.seconds, 3),
-            "examples_per_second": outcome.examples_per_second,
-            "parameters": self.plan.parameters,
-            "flops": self.plan.flops,
-        }
+        if agreement.chief():
+            outcome.write(self.run, self.plan, self.recorder.records, ended)
+            for tracker in self.trackers:
+                tracker.close(self.run.read_summary())
+        return ended
 
 
 def _disk_is_full(error: Exception) -> bool:

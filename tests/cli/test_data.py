@@ -52,7 +52,7 @@ def test_plain_lines_in_a_pipe(bigmodel: Callable[..., Any], iris: Path, tmp_pat
         "duplicates, train and validation: 1 copy (8.33% of validation): all[142] = all[101]" in result.stdout
     )
     assert re.search(
-        r"^the pipeline gives [\d,]+ ex/s, the model takes [\d,]+: ", result.stdout, re.MULTILINE
+        r"^the pipeline gives [\d.,]+ ex/s, the model takes [\d.,]+: ", result.stdout, re.MULTILINE
     )
     assert result.stdout.endswith("\nwritten to data-report/iris/\n  classes.png\n  columns.png\n")
     assert {path.name for path in (tmp_path / "data-report" / "iris").iterdir()} == {

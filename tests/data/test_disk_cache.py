@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -95,29 +96,41 @@ print(records.read(0, 4)[0].tolist(), flush=True)
 """
 
 
+@contextmanager
 def writer(folder, seconds):
+    """Another process that has begun to write what `records` asks for."""
     arguments = [sys.executable, "-c", WRITER, str(folder), str(seconds)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout.readline() == "writing\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def records(folder):
+    """What this process reads of the same, and how many examples it wrote for that."""
+    written = []
+    data = tf.data.Dataset.range(4).map(
+        lambda i: tf.ensure_shape(tf.numpy_function(lambda x: (written.append(x), x)[1], [i], tf.int64), [])
+    )
+    found = DiskCache(folder, 1e9).records(["shared"], data.batch(1), 4)
+    return found.read(0, 4)[0].tolist(), len(written)
 
 
 @pytest.mark.slow
 def test_a_second_process_waits_for_the_first(tmp_path):
-    first = writer(tmp_path, 1)
-    assert first.stdout.readline() == "writing\n"
-    second = writer(tmp_path, 0)
-    assert second.communicate(timeout=60)[0] == "[0, 1, 2, 3]\n"
-    assert "[0, 1, 2, 3]" in first.communicate(timeout=60)[0]
+    with writer(tmp_path, 0.3) as first:
+        assert records(tmp_path) == ([0, 1, 2, 3], 0)
+        assert "[0, 1, 2, 3]" in first.communicate(timeout=60)[0]
 
 
 @pytest.mark.slow
 def test_a_killed_writer_leaves_nothing_that_is_taken_for_whole(tmp_path):
-    killed = writer(tmp_path, 30)
-    assert killed.stdout.readline() == "writing\n"
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=60)
-    after, _ = writer(tmp_path, 0).communicate(timeout=60)
-    assert after.splitlines()[-1] == "[0, 1, 2, 3]"
-    assert after.count("writing") == 4
+    with writer(tmp_path, 30) as killed:
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate(timeout=60)
+        assert records(tmp_path) == ([0, 1, 2, 3], 4)
     assert not list(tmp_path.glob("*.writing"))
 
 

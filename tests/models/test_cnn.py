@@ -42,9 +42,11 @@ def test_pooling_and_dropout_are_those_asked_for(images):
 
 
 def test_penalty_enters_the_loss(images):
-    model = cnn(images(8, 8, 1), filters=[4], dense=[5], l2=0.5)
+    model = cnn(images(8, 8, 1), filters=[4], dense=[5], l1=0.25, l2=0.5)
     kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
-    assert float(sum(model.losses)) == pytest.approx(0.5 * sum((k**2).sum() for k in kernels), rel=1e-5)
+    assert len(kernels) == 3
+    expected = sum(0.25 * abs(k).sum() + 0.5 * (k**2).sum() for k in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

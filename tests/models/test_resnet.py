@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bigmodel_cli.errors import ModelError
+from bigmodel_cli.flops import count_flops
 from bigmodel_cli.models.resnet import resnet
 
 
@@ -86,15 +87,19 @@ def test_shortcut_of_the_cifar_form_takes_every_second_pixel_and_adds_empty_chan
 
 
 def test_penalty_covers_the_kernels_alone(images):
-    model = resnet(images(16, 16, 3), depth=8, l2=0.5)
+    model = resnet(images(16, 16, 3), depth=8, l1=0.25, l2=0.5)
     kernels = [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
-    assert float(sum(model.losses)) == pytest.approx(0.5 * sum((k**2).sum() for k in kernels), rel=1e-4)
+    expected = sum(0.25 * abs(k).sum() + 0.5 * (k**2).sum() for k in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-4)
     assert resnet(images(16, 16, 3), depth=8, l2=0.0).losses == []
 
 
 # NumPy 2 asks TensorFlow's variables for a signature that TensorFlow 2.21 does not have yet.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("parameters", [{}, {"version": 2}, {"form": "imagenet", "depth": 18}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{"stochastic_depth": 0.5, "dropout": 0.2}, {"version": 2}, {"form": "imagenet", "depth": 18}],
+)
 def test_saved_model_needs_no_code_of_ours(images, tmp_path, parameters):
     model = resnet(images(17, 16, 2), **{"depth": 8, **parameters})
     rng = np.random.default_rng(0)
@@ -104,6 +109,34 @@ def test_saved_model_needs_no_code_of_ours(images, tmp_path, parameters):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), model(x), rtol=1e-4)
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
+
+
+def test_stochastic_depth_grows_linearly_to_the_last_block(images):
+    model = resnet(images(16, 16, 3), depth=14, stochastic_depth=0.3, dropout=0.2)
+    rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    assert list(rates)[:2] == ["stage1_block1_depth", "stage1_block2_depth"]
+    assert list(rates.values()) == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.2])
+    plain = resnet(images(16, 16, 3), depth=14)
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in plain.layers)
+    assert model.count_params() == plain.count_params()
+    assert count_flops(model) == count_flops(plain)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_skipped_block_passes_its_shortcut_on(images, version):
+    model = resnet(images(8, 8, 3), depth=8, version=version, stochastic_depth=0.6)
+    add = model.get_layer("stage3_block1_add")
+    parts = keras.Model(model.input, [*add.input, model.get_layer("stage3_block1_depth").input, add.output])
+    x = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), "uint8")
+    shortcut, way, branch, total = map(np.asarray, parts(x, training=True))
+    skipped = ~way.any(axis=(1, 2, 3))
+    assert 20 < skipped.sum() < 55
+    np.testing.assert_array_equal(total[skipped], shortcut[skipped])
+    # 1 / (1 - 0.6)
+    np.testing.assert_allclose(way[~skipped], 2.5 * branch[~skipped], rtol=1e-5)
+    plain = resnet(images(8, 8, 3), depth=8, version=version)
+    plain.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model(x), plain(x))
 
 
 @pytest.mark.usefixtures("bfloat16")

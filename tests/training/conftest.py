@@ -62,10 +62,10 @@ def train(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Run]:
     """`train(text, "training.epochs=3", to="short")`: a run in tmp_path/short."""
 
     def run_config(text: str, *overrides: str, to: str, listener: Listener | None = None) -> Run:
-        from bigmodel_cli.training import planning, trainer
+        from bigmodel_cli.training import planning, starting, trainer
 
         plan = planning.prepare(config(text, *overrides))
-        run = trainer.start(plan, tmp_path / to)
+        run = starting.start(plan, tmp_path / to)
         trainer.train(plan, run, listener or Listener())
         return run
 
@@ -80,6 +80,7 @@ def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float],
         import numpy as np
 
         from bigmodel_cli import build
+        from bigmodel_cli.training.layer_rules import freeze
         from bigmodel_cli.training.objective import build_objective
         from bigmodel_cli.training.optimizer import build_optimizer
 
@@ -87,8 +88,9 @@ def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float],
         data = build.load_data(complete)
         model = build.build_model(complete, data.spec)
         objective = build_objective(complete, data.spec)
+        freeze(complete, model)
         # Tracing a graph would take most of the time.
-        model.compile(build_optimizer(complete, 2), objective.loss, run_eagerly=True)
+        model.compile(build_optimizer(complete, model, 2), objective.loss, run_eagerly=True)
         inputs, targets = (array[:32] for array in data.splits["train"].arrays())
         if objective.encode:
             targets = np.asarray(objective.encode(targets))
@@ -105,7 +107,7 @@ def resume() -> Callable[..., Run]:
     def resume_run(run: Run, *overrides: str, listener: Listener | None = None) -> Run:
         from bigmodel_cli.training import planning, trainer
 
-        plan = planning.prepare(validation.load_resumed(run.config, overrides).config)
+        plan = planning.prepare(validation.load_resumed(run.config, overrides).config, run)
         trainer.train(plan, run, listener or Listener(), resume=True)
         return run
 

@@ -8,7 +8,7 @@ import pytest
 
 from bigmodel_cli import components
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.errors import UsageError
+from bigmodel_cli.errors import BigmodelError, UsageError
 
 CLASSES = "name: c\ndataset: iris\nmodel: {name: mlp, hidden: [8]}\n"
 VALUES = """\
@@ -120,8 +120,53 @@ def test_accuracy_is_of_the_classes_whatever_the_loss_takes(loss: str, config: C
 def test_crossentropy_with_label_smoothing(config: Callable[..., Config]) -> None:
     smooth = ONE_HOT * 0.8 + 0.2 / 3
     expected = -(smooth * np.log(PROBABILITIES)).sum(axis=1).mean()
-    found = _loss(config, CLASSES, "{name: categorical_crossentropy, label_smoothing: 0.2}")
-    assert found == pytest.approx(expected, rel=1e-5)
+    for name in ("auto", "sparse_categorical_crossentropy", "categorical_crossentropy"):
+        found = _loss(config, CLASSES, f"{{name: {name}, label_smoothing: 0.2}}")
+        assert found == pytest.approx(expected, rel=1e-5), name
+
+
+def test_binary_crossentropy_smooths_each_output(config: Callable[..., Config]) -> None:
+    smooth = ONE_HOT * 0.8 + 0.1
+    terms = smooth * np.log(PROBABILITIES) + (1 - smooth) * np.log(1 - PROBABILITIES)
+    found = _loss(config, CLASSES, "{name: binary_crossentropy, label_smoothing: 0.2}")
+    assert found == pytest.approx(-terms.mean(), rel=1e-4)
+
+
+def test_metrics_are_of_the_targets_as_they_are(config: Callable[..., Config]) -> None:
+    from bigmodel_cli.training import planning
+
+    metrics = "metrics=[accuracy, categorical_crossentropy]"
+    plan = planning.prepare(config(CLASSES, "loss.label_smoothing=0.2", metrics))
+    found = plan.model.evaluate(plan.validation, verbose=0, return_dict=True)
+    inputs, targets = plan.data.splits["validation"].arrays()
+    predicted = plan.serving.predict(inputs, verbose=0)
+    of_target = np.log(predicted[np.arange(len(targets)), targets])
+    assert found["accuracy"] == pytest.approx((predicted.argmax(axis=1) == targets).mean())
+    assert found["categorical_crossentropy"] == pytest.approx(-of_target.mean(), rel=1e-5)
+    # The loss of validation is of the same kind as that of training.
+    smoothed = 0.8 * of_target + 0.2 * np.log(predicted).mean(axis=1)
+    assert found["loss"] == pytest.approx(-smoothed.mean(), rel=1e-5)
+
+
+def test_smoothed_targets_and_class_weights_go_together(config: Callable[..., Config]) -> None:
+    from bigmodel_cli.training import planning
+
+    weights = "dataset.class_weights={setosa: 0.0, versicolor: 1.0, virginica: 2.0}"
+    plan = planning.prepare(config(CLASSES, "loss.label_smoothing=0.1", weights, "training.batch_size=108"))
+    inputs, targets = plan.data.splits["train"].arrays()
+    logs = np.log(plan.serving.predict(inputs, verbose=0))
+    each = -(0.9 * logs[np.arange(108), targets] + 0.1 * logs.mean(axis=1))
+    history = plan.model.fit(
+        plan.pipeline.batches(), class_weight=plan.class_weights, verbose=0, shuffle=False
+    ).history
+    assert history["loss"] == [pytest.approx((targets * each).mean(), rel=1e-4)]
+
+
+@pytest.mark.parametrize("loss", ["auto", "mean_squared_error"])
+def test_values_are_not_smoothed(loss: str, config: Callable[..., Config]) -> None:
+    text = VALUES + "loss: {name: %s, label_smoothing: 0.1}\n" % loss
+    with pytest.raises(BigmodelError, match=r"label_smoothing.*`mean_squared_error`.* has no target prob"):
+        _objective(config(text))
 
 
 def test_sparse_and_categorical_crossentropy_agree(config: Callable[..., Config]) -> None:

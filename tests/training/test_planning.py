@@ -67,16 +67,3 @@ def test_float16_on_a_cpu_is_refused(config: Callable[..., Config], monkeypatch:
     monkeypatch.setattr(planning, "choose", lambda setting: devices._cpu("asked for"))
     with pytest.raises(UsageError, match=r"training\.precision: float16 is many times slower"):
         planning.prepare(config(IRIS, "training.precision=float16"))
-
-
-def test_xla_on_several_devices_is_refused(config: Callable[..., Config]) -> None:
-    from dataclasses import replace
-
-    from bigmodel_cli import devices
-    from bigmodel_cli.training import planning
-
-    two = replace(devices._cpu("asked for"), count=2, description="2 x GPU")
-    with pytest.raises(UsageError, match=r"training\.jit: XLA does not work on 2 x GPU"):
-        planning._jit(config(IRIS, "training.jit=true"), two)
-    assert planning._jit(config(IRIS), two) is False
-    assert planning._jit(config(IRIS), replace(two, count=1)) == "auto"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 class Silent:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
     def epoch_begins(self, epoch: int, epochs: int, steps: int, start_step: int) -> None:
         pass
 
@@ -52,14 +56,14 @@ class Silent:
         pass
 
     def note(self, text: str) -> None:
-        pass
+        self.notes.append(text)
 
 
 def _trained(config: Config, path: Path) -> Run:
-    from bigmodel_cli.training import planning, trainer
+    from bigmodel_cli.training import planning, starting, trainer
 
     plan = planning.prepare(config)
-    run = trainer.start(plan, path)
+    run = starting.start(plan, path)
     trainer.train(plan, run, Silent())
     return run
 
@@ -68,6 +72,7 @@ def test_what_a_run_holds(iris: Run) -> None:
     assert {path.name for path in iris.path.iterdir()} == {
         "config.yaml", "data.json", "environment.json", "metrics.jsonl", "metrics.csv", "model.keras",
         "checkpoints", "tensorboard", "summary.json", "learning_curves.png", "splits.json",
+            ".lock",
     }  # fmt: skip
 
 
@@ -221,7 +226,7 @@ def test_out_of_memory(train: Callable[..., Run], tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(checkpoint, "save", save)
     with pytest.raises(
         TrainingFailedError,
-        match=r"^out of memory: OOM when allocating tensor; try a smaller training.batch_size$",
+        match=r"^out of memory: OOM when allocating tensor; try a smaller training.batch_size, or `auto`$",
     ):
         train(IRIS, "training.tensorboard=false", to="run")
     assert Run(tmp_path / "run").read_summary()["status"] == "failed"
@@ -310,3 +315,45 @@ def test_deterministic_operations(
     assert result.exit_code == 0, result.stderr
     # TensorFlow has no clock then, so nobody is seen waiting.
     assert "data wait" not in result.stdout
+
+
+ROLL_BACK = (
+    "name: l\ndataset: linear\nmodel: linear_regression\n"
+    "optimizer: {name: sgd, learning_rate: RATE}\n"
+    "training:\n  epochs: 4\n  tensorboard: false\n"
+    "  divergence: {action: roll_back, attempts: 9, learning_rate_factor: 1.0e-3}\n"
+)
+
+
+@pytest.mark.parametrize("rate", ["1.0e+6", "{name: cosine, peak: 1.0e+6}"], ids=["constant", "schedule"])
+def test_rolled_back_with_a_smaller_rate(rate: str, train: Callable[..., Run]) -> None:
+    listener = Silent()
+    run = train(ROLL_BACK.replace("RATE", rate), to="run", listener=listener)
+    assert run.read_summary()["status"] == "finished"
+    history = run.history()
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+    assert all(math.isfinite(epoch["loss"]) for epoch in history)
+    backs = [note for note in listener.notes if "; back to epoch" in note]
+    assert len(backs) >= 2
+    assert "(attempt 2 of 9)" in backs[1]
+    assert history[-1]["learning_rate"] <= 1.1e6 * 1e-3 ** len(backs)
+
+
+def test_the_attempts_have_an_end(train: Callable[..., Run], tmp_path: Path) -> None:
+    text = ROLL_BACK.replace("RATE", "1.0e+20").replace("1.0e-3", "0.5")
+    listener = Silent()
+    with pytest.raises(TrainingFailedError, match="diverged"):
+        train(text, "training.divergence.attempts=2", to="run", listener=listener)
+    assert sum("back to epoch 1 with" in note for note in listener.notes) == 2
+    assert Run(tmp_path / "run").read_summary()["status"] == "diverged"
+
+
+def test_a_rolled_back_run_is_resumed_with_its_smaller_rate(
+    train: Callable[..., Run], resume: Callable[..., Run]
+) -> None:
+    text = ROLL_BACK.replace("RATE", "{name: step, peak: 1.0e+6, factor: 0.5, every_epochs: 1}")
+    whole = train(text, to="whole")
+    run = train(text, "training.epochs=2", to="run")
+    resume(run, "training.epochs=4")
+    losses = [[epoch["loss"] for epoch in item.history()] for item in (whole, run)]
+    assert losses[0] == losses[1]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,17 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from bigmodel_cli.errors import TrainingFailedError
 from bigmodel_cli.rundir import Run
-from bigmodel_cli.training.callbacks import BestModel, Clock, DivergenceGuard, EarlyStopping
-
-
-@pytest.fixture
-def model() -> keras.Model:
-    inputs = keras.Input((1,))
-    made = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, name="outputs")(inputs))
-    made.compile("sgd", "mse")
-    return made
+from bigmodel_cli.training.callbacks.best_model import BestModel
 
 
 @pytest.fixture
@@ -81,41 +71,3 @@ def test_no_half_written_model(tmp_path: Path, model: keras.Model, monkeypatch: 
         callback.on_epoch_end(1, {"val_loss": 0.5})
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     assert (tmp_path / "model.keras").read_bytes() == before
-
-
-def test_divergence_names_the_steps_of_an_execution(model: keras.Model) -> None:
-    clock = Clock(epoch=2, step=0, first_step=0)
-    guard = DivergenceGuard(clock)
-    guard.set_model(model)
-    guard.on_epoch_begin(2)
-    clock.step = 32
-    guard.on_train_batch_end(31, {"loss": 0.5})
-    clock.step = 64
-    with pytest.raises(
-        TrainingFailedError,
-        match=r"the loss became inf at one of the steps 33 to 64 of epoch 3; the learning rate was 0.01",
-    ):
-        guard.on_train_batch_end(63, {"loss": math.inf})
-    clock.step = 33
-    with pytest.raises(TrainingFailedError, match=r"the loss became nan at step 33 of epoch 3"):
-        guard.on_train_batch_end(32, {"loss": math.nan})
-
-
-def test_early_stopping_goes_on_where_it_was(model: keras.Model) -> None:
-    def stopping(values: Sequence[float], state: dict[str, Any] | None = None) -> EarlyStopping:
-        callback = EarlyStopping("val_accuracy", patience=3, min_delta=0.0)
-        callback.set_model(model)
-        if state:
-            callback.restore(state)
-        # `fit` calls it, and Keras' own forgets everything there.
-        callback.on_train_begin()
-        for epoch, value in enumerate(values, start=int(state["epochs"]) if state else 0):
-            callback.on_epoch_end(epoch, {"val_accuracy": value})
-        return callback
-
-    values = [0.5, 0.6, 0.55, 0.6, 0.4]
-    whole = stopping(values)
-    state = json.loads(json.dumps({**stopping(values[:3]).state(), "epochs": 3}))
-    resumed = stopping(values[3:], state)
-    assert resumed.state() == whole.state()
-    assert whole.stopped_epoch == 4
