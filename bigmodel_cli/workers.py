@@ -126,8 +126,7 @@ def _await_meeting(workers: Sequence[Worker], timeout: float) -> None:
                 raise TrainingFailedError(
                     f"--workers {len(workers)}: the processes did not meet in {timeout:g} seconds and were "
                     "ended; give them longer with --workers-timeout, or see whether a firewall closes the "
-                    "loopback device"
-                    + "".join(_told(worker) for worker in waited_for.values())
+                    "loopback device" + "".join(_told(worker) for worker in waited_for.values())
                 )
             for key, _ in selector.select(POLL_SECONDS):
                 selector.unregister(key.fd)

@@ -10,6 +10,9 @@ import pytest
 from bigmodel_cli import validation
 
 DOCS = Path(__file__).parents[1] / "docs"
+TRAINING = re.findall(
+    r"```yaml\n((?:optimizer|training):.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.S
+)
 BLOCKS = re.findall(r"```yaml\n(dataset:.*?)```", (DOCS / "data.md").read_text(encoding="utf-8"), re.S)
 
 
@@ -26,5 +29,11 @@ def test_links(page):
             assert (DOCS / link.split("#")[0]).exists(), link
 
 
+@pytest.mark.parametrize("block", TRAINING)
+def test_configs_of_training(block, write):
+    path = write("shown.yaml", f"name: shown\ndataset: digits\nmodel: resnet\n{block}")
+    assert validation.load(path).config.name == "shown"
+
+
 def test_there_are_configs_to_check():
-    assert len(BLOCKS) == 2
+    assert (len(BLOCKS), len(TRAINING)) == (2, 2)

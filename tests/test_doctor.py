@@ -55,7 +55,9 @@ def test_another_keras_than_the_catalogue(
     assert "note: this Keras is not the one that configs are checked against" in bigmodel("doctor").stdout
 
 
-def test_half_set_variables_of_a_cluster(bigmodel: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_set_variables_of_a_cluster(
+    bigmodel: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     document = json.loads(bigmodel("doctor", "--json").stdout)
     assert document["auto"]["backend"].startswith("none: WORLD_SIZE say that this process belongs to a job")

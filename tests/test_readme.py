@@ -56,7 +56,7 @@ def test_commands(bigmodel, tmp_path, request):
         if arguments[0] == "train":
             given = [argument for argument in arguments if "=" in argument]
             config = arguments[1].rpartition("/")[2]
-            arguments += [] if any("training" in item for item in given) else SHORT.get(config, [])
+            arguments += [] if any("training.epochs" in item for item in given) else SHORT.get(config, [])
         if arguments[0] == "data":
             arguments += ["--seconds", "0.2"]
         result = bigmodel(*arguments)

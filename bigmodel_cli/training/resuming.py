@@ -27,7 +27,7 @@ def unfinished(config: Config, path: Path | None) -> tuple[Run | None, Config]:
     """
     if path is None:
         run = next((run for run in rundir.all_runs() if run.path.parent.name == config.name), None)
-        if run is not None and _finished(run, config):
+        if run is not None and _is_done(run, config):
             run = None
     else:
         run = Run(path)
@@ -35,7 +35,7 @@ def unfinished(config: Config, path: Path | None) -> tuple[Run | None, Config]:
         rundir.check_free(path, begun=True)
         return None, config
     then = validation.load(run.config).config
-    if changed := validation.fixed_differences(then.model_dump(mode="json"), config.model_dump(mode="json")):
+    if changed := _changes(then, config):
         raise UsageError(
             f"{run}: cannot go on with it: {'; '.join(changed)}; take that back, or train anew with "
             f"{'another --run-dir' if path is not None else 'training.resume=never'}"
@@ -43,9 +43,17 @@ def unfinished(config: Config, path: Path | None) -> tuple[Run | None, Config]:
     return run, validation.decided(config, then)
 
 
-def _finished(run: Run, config: Config) -> bool:
+def _is_done(run: Run, config: Config) -> bool:
+    """Whether a run has come to its end: all epochs of the config, or all of its own with other settings."""
     summary = run.read_summary()
-    return summary["status"] == "finished" and summary.get("planned_epochs", 0) >= config.training.epochs
+    if summary["status"] != "finished":
+        return False
+    enough = summary.get("planned_epochs", 0) >= config.training.epochs
+    return enough or bool(_changes(validation.load(run.config).config, config))
+
+
+def _changes(then: Config, now: Config) -> list[str]:
+    return validation.fixed_differences(then.model_dump(mode="json"), now.model_dump(mode="json"))
 
 
 def continue_config(run: Run, config: Config, reporter: Reporter) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from bigmodel_cli.rundir import Run
 
 pytestmark = pytest.mark.slow
 
-# 109 training and 109 validation examples: the last batch of 13 does not divide by 2 or 4 devices. Batch
+# 109 training and 109 validation examples: the last batch of 13 does not divide by 4 devices. Batch
 # normalization, dropout, a mixing augmentation and EMA, so that everything that may depend on how a batch is
 # shared is there. Nothing improves by 10, so that early stopping ends it after 3 epochs.
 CONFIG = """\
@@ -37,14 +39,21 @@ training:
 TOLERANCE = 2e-6
 """Of weights after 3 epochs; up to 5e-7 was measured, by the order of summation."""
 
-Train = Callable[..., subprocess.Popen[str]]
+COMPILED = tempfile.TemporaryDirectory(prefix="bigmodel-tests-")
+"""What JAX has compiled, so that not every process does it again: half of the time of these tests."""
 
 
 def start(folder: Path, *arguments: object, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "bigmodel_cli", "train", *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, **variables},
+        env={
+            **os.environ,
+            "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            **variables,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,14 +68,13 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The same training by one device, by four devices of one process, and by two processes."""
+    """The same training by one device, and by two processes of two devices each."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     found: dict[str, Any] = {"folder": folder}
     for name, arguments, devices in (
         ("one", ["training.backend=jax"], "1"),
-        ("four", ["training.backend=jax"], "4"),
-        ("workers", ["--workers", "2", "--json"], "1"),
+        ("workers", ["--workers", "2", "--json"], "2"),
     ):
         flags = f"--xla_force_host_platform_device_count={devices}"
         done = finish(start(folder, "config.yaml", "--run-dir", name, *arguments, XLA_FLAGS=flags))
@@ -81,17 +89,16 @@ def state(run: Run) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files if "/" in name}
 
 
-@pytest.mark.parametrize("name", ["four", "workers"])
-def test_weights_are_those_of_one_device(name: str, runs: dict[str, Any]) -> None:
-    one, other = state(runs["one"][0]), state(runs[name][0])
+def test_weights_are_those_of_one_device(runs: dict[str, Any]) -> None:
+    one, other = state(runs["one"][0]), state(runs["workers"][0])
     assert one.keys() == other.keys()
     for key, value in one.items():
-        np.testing.assert_allclose(other[key], value, rtol=0, atol=TOLERANCE, err_msg=key)
+        # Sums over an epoch, of the metrics, are large numbers.
+        np.testing.assert_allclose(other[key], value, rtol=1e-6, atol=TOLERANCE, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["four", "workers"])
-def test_metrics_are_over_all(name: str, runs: dict[str, Any]) -> None:
-    one, other = runs["one"][0].history(), runs[name][0].history()
+def test_metrics_are_over_all(runs: dict[str, Any]) -> None:
+    one, other = runs["one"][0].history(), runs["workers"][0].history()
     # By early stopping, in every process.
     assert len(one) == len(other) == 3
     for mine, theirs in zip(one, other, strict=True):
@@ -103,26 +110,27 @@ def test_what_is_said_and_recorded(runs: dict[str, Any]) -> None:
     run, out, err = runs["workers"]
     document = json.loads(out)
     assert document["status"] == "finished"
-    assert "device   2 processes, each CPU, " in err
-    assert "on jax (auto: 2 processes, by TF_CONFIG)" in err
+    assert re.search(r"device   2 processes, each CPU, \d+ cores? as 2 devices  on jax \(auto: 2 proc", err)
     environment = run.read_environment()
-    assert (environment["backend"], environment["workers"], environment["devices"]["count"]) == ("jax", 2, 2)
+    assert (environment["backend"], environment["workers"], environment["devices"]["count"]) == ("jax", 2, 4)
     assert "jax" in environment["packages"]
     assert environment["choices"]["backend"] == {"value": "jax", "reason": "auto: 2 processes, by TF_CONFIG"}
-    assert runs["four"][0].read_environment()["choices"]["backend"]["reason"] == "asked for"
+    assert runs["one"][0].read_environment()["choices"]["backend"]["reason"] == "asked for"
     # The chief alone writes, and nothing but its run.
-    assert {item.name for item in runs["folder"].iterdir()} == {"config.yaml", "one", "four", "workers"}
+    assert {item.name for item in runs["folder"].iterdir()} == {"config.yaml", "one", "workers"}
     assert not list(run.path.glob(".*.keras"))
 
 
-def test_tensorflow_evaluates_what_jax_has_trained(runs: dict[str, Any], bigmodel: Callable[..., Any]) -> None:
+def test_tensorflow_evaluates_what_jax_has_trained(
+    runs: dict[str, Any], bigmodel: Callable[..., Any]
+) -> None:
     run = runs["workers"][0]
     result = bigmodel("evaluate", run, "--split", "validation", "--json")
     assert result.exit_code == 0, result.stderr
-    first = run.history()[0]
-    measured = json.loads(result.stdout)["metrics"]
-    assert measured["accuracy"]["value"] == pytest.approx(first["val_accuracy"], abs=1e-6)
-    assert measured["loss"]["value"] == pytest.approx(first["val_loss"], abs=1e-5)
+    best = run.history()[run.read_summary()["best_epoch"] - 1]
+    measured = json.loads(result.stdout)["scores"]
+    assert measured["accuracy"]["value"] == pytest.approx(best["val_accuracy"], abs=1e-6)
+    assert measured["loss"]["value"] == pytest.approx(best["val_loss"], abs=1e-5)
 
 
 def children(process: int) -> list[int]:
@@ -185,7 +193,9 @@ def test_a_job_whose_others_never_come(write: Callable[[str, str], Path], tmp_pa
     }
     process = start(tmp_path, config, "--workers-timeout", 2, TF_CONFIG=json.dumps(job))
     _, err = finish(process, 1)
-    assert "rank 1 of 2 (TF_CONFIG): the processes of the job did not meet at 127.0.0.1:1 (in 2 seconds)" in err
+    assert (
+        "rank 1 of 2 (TF_CONFIG): the processes of the job did not meet at 127.0.0.1:1 (in 2 seconds)" in err
+    )
     assert not (tmp_path / "runs").exists()
 
 
@@ -199,13 +209,3 @@ def test_workers_within_a_job(
     assert "--workers 2: this process already is one of a job of 2 (TF_CONFIG); leave --workers out" in (
         result.stderr
     )
-
-
-def test_a_batch_that_the_devices_cannot_share(runs: dict[str, Any]) -> None:
-    process = start(
-        runs["folder"], "config.yaml", "--run-dir", "never", "training.backend=jax", "training.batch_size=18",
-        XLA_FLAGS="--xla_force_host_platform_device_count=4",
-    )  # fmt: skip
-    _, err = finish(process, 2)
-    assert "training.batch_size: 18 cannot be shared equally by 4 devices" in err
-    assert "use 16 or 20" in err

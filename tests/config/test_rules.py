@@ -19,6 +19,9 @@ BASE = "dataset: digits\nmodel: mlp\n"
          "times slower"),
         ("training: {devices: 2, jit: true}", "3:29: training.jit: XLA does not work together with "
          "several devices"),
+        ("training: {devices: tpu, backend: tensorflow}", "3:31: training.backend: a TPU works with `jax`"),
+        ("training: {devices: 2, backend: jax, jit: false}", "3:43: training.jit: JAX shares a step between "
+         "devices only when it is compiled"),
         ("training: {devices: 2, steps_per_execution: 8}",
          "3:45: training.steps_per_execution: must be 1 or `auto` with several devices"),
         ("training: {devices: 2}\noptimizer: {name: adam, gradient_accumulation_steps: 4}",
@@ -90,6 +93,8 @@ def test_contradiction(text, expected, write):
 @pytest.mark.parametrize(
     "text",
     [
+        "training: {devices: 2, backend: jax, jit: true, steps_per_execution: 8}\n"
+        "optimizer: {name: adam, gradient_accumulation_steps: 4}",
         "training: {devices: gpu, jit: true, precision: float16}",
         "training: {devices: cpu, jit: false, precision: bfloat16}",
         "training: {devices: 1, jit: true, steps_per_execution: 8}",

@@ -53,7 +53,9 @@ def test_disagreement_names_what_differs(others: list[Any]) -> None:
         return other
 
     others += [lambda array: array, change]
-    with pytest.raises(UsageError, match="the processes of the job have different config, dataset.cache; start"):
+    with pytest.raises(
+        UsageError, match="the processes of the job have different config, dataset.cache; start"
+    ):
         agreement.check({"config": 1, "examples": 2, "dataset.cache": "memory"})
 
 

@@ -192,7 +192,7 @@ def test_a_disk_that_is_nearly_full(
     best = BestModel(run, model, "val_loss", keep_last=False)
     callback = Checkpoints(run, config(), Clock(0, 4, 0), best, Position, STEPS)
     callback.set_model(model)
-    with pytest.raises(TrainingFailedError, match=r"the disk is nearly full: \d+ MiB were free") as error:
+    with pytest.raises(TrainingFailedError, match=r"the disk is nearly full: \d+ MiB were left") as error:
         callback.save_now()
     assert error.value.exit_code == 1
     assert ("saved state: epoch 1, step 4" in str(error.value)) == saved

@@ -54,6 +54,10 @@ def test_an_unfinished_run_goes_on(
     third = bigmodel("train", config_file, "--epochs", 3, "--json")
     assert json.loads(third.stdout)["epochs"] == 3
     assert _runs(tmp_path) == [path]
+    # A finished run of other settings is none of its business.
+    fourth = bigmodel("train", config_file, "--epochs", 4, "model.hidden=[9]")
+    assert fourth.exit_code == 0, fourth.stderr
+    assert len(_runs(tmp_path)) == 2
 
 
 def test_a_changed_model_is_refused(
