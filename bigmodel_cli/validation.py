@@ -24,6 +24,9 @@ from bigmodel_cli.config.schema import Component, Config, Dataset
 from bigmodel_cli.contracts import expand_path
 from bigmodel_cli.errors import ConfigError, Mistake, UsageError
 
+_DEPTH = 5
+"""Sections and lists lie within each other no deeper than this."""
+
 # Stands in for the name of a component that could not be read; no document can hold it.
 _ABSENT = "\0"
 
@@ -186,10 +189,19 @@ class _Checker:
             return self._complete(Config.model_validate(values))
         except ValidationError as error:
             self.mistakes += messages.mistakes(error, self.document, (), self._known)
-            # Go on without what is wrong, so that the components' mistakes are found in the same pass.
-            sound = _without(values, messages.by_path(error, values))
-        with suppress(ValidationError):
-            self._complete(Config.model_validate(sound))
+            wrong = set(messages.by_path(error, values))
+        # Go on without what is wrong, so that the components' mistakes are found in the same pass.
+        for _ in range(_DEPTH):
+            sound = _without(values, wrong)
+            try:
+                self._complete(Config.model_validate(sound))
+                break
+            except ValidationError as error:
+                # What cannot do without them goes, too: the item or section that they stand in.
+                for found in messages.by_path(error, sound):
+                    within = [path for path in wrong if found[: len(path)] == path]
+                    wrong -= {path for path in wrong if path[: len(found)] == found}
+                    wrong.add(within[0][:-1] if within and len(within[0]) > 1 else found)
         return None
 
     def _known(self, path: KeyPath) -> list[str]:
@@ -290,7 +302,8 @@ def _without(values: dict[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]
     What must be there gets a stand-in instead, and so do list items, so that the indices of the others hold.
     """
     sound = deepcopy(values)
-    for path in paths:
+    # The innermost first: afterwards what they lie in may be gone.
+    for path in sorted(paths, key=len, reverse=True):
         parent: Any = sound
         for part in path[:-1]:
             parent = parent[part]

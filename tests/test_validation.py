@@ -188,6 +188,25 @@ class TestComplete:
         assert values["training.early_stopping"] is None
 
 
+def test_an_item_that_cannot_do_without_its_key_hides_nothing():
+    text = (
+        "dataset: digits\nmodel: {name: cnn, filtres: [3]}\n"
+        "optimizer: {name: adam, layers: [{match: a}, {frozen: true}], beta1: 0.5}\n"
+        "training: {tracking: [mlfow], divergence: {action: back, attempts: 0}, max_minutes: 0}\n"
+    )
+    found = [item.split(": ")[1] for item in mistakes(text)]
+    assert found == [
+        "model.filtres",
+        "optimizer.layers[0]",
+        "optimizer.layers[1].match",
+        "optimizer.beta1",
+        "training.tracking[0].name",
+        "training.divergence.action",
+        "training.divergence.attempts",
+        "training.max_minutes",
+    ]
+
+
 class TestResumed:
     @pytest.fixture
     def path(self, write):
@@ -195,7 +214,14 @@ class TestResumed:
 
     @pytest.mark.parametrize(
         "argument",
-        ["training.epochs=20", "training.checkpoint.keep=5", "training.early_stopping={patience: 3}"],
+        [
+            "training.epochs=20",
+            "training.checkpoint.keep=5",
+            "training.early_stopping={patience: 3}",
+            "training.divergence.action=roll_back",
+            "training.devices=cpu",
+            "dataset.cache_dir=/tmp",
+        ],  # fmt: skip
     )
     def test_what_may_change(self, path, argument):
         assert validation.load_resumed(path, [argument]).config.training
