@@ -198,10 +198,10 @@ class _Checker:
                 break
             except ValidationError as error:
                 # What cannot do without them goes, too: the item or section that they stand in.
-                for found in messages.by_path(error, sound):
-                    within = [path for path in wrong if found[: len(path)] == path]
-                    wrong -= {path for path in wrong if path[: len(found)] == found}
-                    wrong.add(within[0][:-1] if within and len(within[0]) > 1 else found)
+                found = set(messages.by_path(error, sound))
+                lacking = {path for path in wrong if any(item[: len(path)] == path for item in found)}
+                wrong = wrong - lacking | {path[:-1] or path for path in lacking}
+                wrong |= {item for item in found if not any(item[: len(path)] == path for path in lacking)}
         return None
 
     def _known(self, path: KeyPath) -> list[str]:
