@@ -1,4 +1,4 @@
-"""Kill a training run again and again at random moments, resume it, and hold the result against the whole run.
+"""Kill a training run again and again at random moments, resume it, and compare it with the whole run.
 
     python bench/kills.py --kills 100
 
@@ -150,8 +150,8 @@ def main() -> None:
         print(json.dumps(document, indent=2))
     else:
         print(
-            f"{document['kills']} kills in {document['runs']} runs: {document['identical']} runs identical to "
-            f"the whole one, {document['runs'] - document['identical']} different {document['differing']}"
+            f"{document['kills']} kills in {document['runs']} runs: {document['identical']} runs identical "
+            f"to the whole one, {document['runs'] - document['identical']} different {document['differing']}"
         )
         print("killed in   " + ", ".join(f"{where}: {n}" for where, n in document["killed_in"].items()))
     sys.exit(document["identical"] != document["runs"])

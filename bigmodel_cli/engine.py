@@ -94,7 +94,7 @@ def start(
                 f"training.backend: {backend} needs a process of its own; here Keras runs on "
                 f"{keras.backend.backend()} already"
             )
-        return tf  # type: ignore[no-any-return]
+        return tf
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = backend
     if backend == "jax" and deterministic:
@@ -120,7 +120,7 @@ def start(
             f"{names[backend]} does not load: {error}; reinstall with `pip install bigmodel-cli"
             f"{'[jax]' if backend == 'jax' else ''}`"
         ) from error
-    return tf  # type: ignore[no-any-return]
+    return tf
 
 
 @contextmanager

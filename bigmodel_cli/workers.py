@@ -95,7 +95,7 @@ def _started(
     stack: ExitStack, command: Sequence[str], rank: int, addresses: Sequence[str], share: Mapping[str, str]
 ) -> Worker:
     task = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
-    log = stack.enter_context(tempfile.TemporaryFile()) if rank else None  # noqa: SIM115: the stack closes it
+    log = stack.enter_context(tempfile.TemporaryFile()) if rank else None  # noqa: SIM115
     ours, theirs = os.pipe()
     stack.callback(os.close, ours)
     try:

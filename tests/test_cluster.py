@@ -68,8 +68,8 @@ def test_one_process_is_no_cluster(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(("environment", "message"), [
     (
         {"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"},
-        "JAX_NUM_PROCESSES, JAX_PROCESS_ID say that this process belongs to a job, but JAX_COORDINATOR_ADDRESS "
-        "is not set",
+        "JAX_NUM_PROCESSES, JAX_PROCESS_ID say that this process belongs to a job, but "
+        "JAX_COORDINATOR_ADDRESS is not set",
     ),
     ({**JAX, "JAX_PROCESS_ID": "two"}, "JAX_PROCESS_ID: must be a whole number, got `two`"),
     ({**JAX, "JAX_PROCESS_ID": "2"}, "this process has rank 2, but a job of 2 processes has ranks 0 to 1"),

@@ -221,7 +221,7 @@ class TestResumed:
             "training.divergence.action=roll_back",
             "training.devices=cpu",
             "dataset.cache_dir=/tmp",
-        ],  # fmt: skip
+        ],
     )
     def test_what_may_change(self, path, argument):
         assert validation.load_resumed(path, [argument]).config.training

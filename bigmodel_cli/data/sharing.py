@@ -5,7 +5,8 @@ the order of the examples does not depend on how many there are.
 
 The devices of a job get equal parts. The last, smaller batch of an epoch may not divide by their number: it
 travels with a few rows more, copies of its last one, in a size of its own, by which the step knows it and
-cuts them off again before the model sees them (`training.remainder`). No example is left out or counted twice.
+cuts them off again before the model sees them (`training.remainder`). No example is left out or counted
+twice.
 """
 
 from __future__ import annotations

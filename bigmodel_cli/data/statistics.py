@@ -374,14 +374,17 @@ class _Tokens:
             "ngrams": wanted.ngrams if wanted.ngrams > 1 else None,
         }
         self._layer = keras.layers.TextVectorization(max_tokens=wanted.max_tokens, **options)
-        # Tells how many tokens a text has, whatever they are.
-        self._splitter = keras.layers.TextVectorization(vocabulary=["a"], ragged=True, **options)
+        # Tells how many tokens a text has, whatever they are: 0 stands where it has ended. Ragged ones are
+        # for Keras on TensorFlow only.
+        self._splitter = keras.layers.TextVectorization(vocabulary=["a"], **options)
         self._lengths: list[np.ndarray] = []
 
     def update(self, cells: tf.Tensor) -> None:
+        import numpy as np
+
         self._layer.update_state(cells)
         if self._wanted.length == "auto":
-            self._lengths.append(self._splitter(cells).row_lengths().numpy())
+            self._lengths.append(np.count_nonzero(np.asarray(self._splitter(cells)), axis=1))
 
     def learned(self, column: Column) -> Column:
         import numpy as np

@@ -1,8 +1,8 @@
 """A table's preparation as a function for tf.data, whatever engine Keras runs on.
 
-The operations of a Keras graph are those of one engine, and tf.data can run TensorFlow's only. Where Keras runs
-on JAX, a process of its own builds the same graph on TensorFlow and writes it as a SavedModel, which this one
-loads.
+The operations of a Keras graph are those of one engine, and tf.data can run TensorFlow's only. Where Keras
+runs on JAX, a process of its own builds the same graph on TensorFlow and writes it as a SavedModel, which
+this one loads.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Checkpoints(keras.callbacks.Callback):
             saved = f"epoch {self._saved[0] + 1}, step {self._saved[1]}" if self._saved else "none"
             raise DiskNearlyFullError(
                 f"{self._run}: the disk is nearly full: {free / 2**20:,.0f} MiB were left, less than the "
-                f"{(2 * needed + RESERVE) / 2**20:,.0f} MiB that the next checkpoint and the model should find; "
+                f"{(2 * needed + RESERVE) / 2**20:,.0f} MiB that the next checkpoint and the model want; "
                 f"training has stopped, saved state: {saved}\n"
                 f"free some space, then   bigmodel train --resume {self._run}"
             )

@@ -103,8 +103,8 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         )
     if smoothing and name not in SMOOTHED_LOSSES:
         raise UsageError(
-            f"loss.label_smoothing: got {smoothing}, but `{name}` of a {data.task} has no target probabilities "
-            "to smooth; set it to 0"
+            f"loss.label_smoothing: got {smoothing}, but `{name}` of a {data.task} has no target "
+            "probabilities to smooth; set it to 0"
         )
     kind = getattr(keras.losses, str(definition.keras_class))
     parameters = {**config.loss.parameters, **({"label_smoothing": smoothing} if smoothing else {})}

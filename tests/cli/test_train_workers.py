@@ -26,7 +26,10 @@ pytestmark = pytest.mark.slow
 # shared is there. Nothing improves by 10, so that early stopping ends it after 3 epochs.
 CONFIG = """\
 name: shared
-dataset: {name: digits, limit: 109, augment: [{name: random_crop, padding: 1}, {name: mix_up, probability: 0.5}]}
+dataset:
+  name: digits
+  limit: 109
+  augment: [{name: random_crop, padding: 1}, {name: mix_up, probability: 0.5}]
 model: {name: cnn, filters: [4], dense: [8], batch_norm: true, dropout: 0.2}
 optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9, ema: 0.9}
 training:

@@ -19,7 +19,7 @@ BASE = "dataset: digits\nmodel: mlp\n"
          "times slower"),
         ("training: {devices: 2, jit: true}", "3:29: training.jit: XLA does not work together with "
          "several devices"),
-        ("training: {devices: tpu, backend: tensorflow}", "3:31: training.backend: a TPU works with `jax`"),
+        ("training: {devices: tpu, backend: tensorflow}", "3:35: training.backend: a TPU works with `jax`"),
         ("training: {devices: 2, backend: jax, jit: false}", "3:43: training.jit: JAX shares a step between "
          "devices only when it is compiled"),
         ("training: {devices: 2, steps_per_execution: 8}",

@@ -25,7 +25,8 @@ dataset:
   target: y
   validation_fraction: 0.2
   test_fraction: 0.2
-  columns: {text: text, flag: boolean, word: categorical, hashed: categorical, when: date, a: numeric, b: numeric}
+  columns:
+    {text: text, flag: boolean, word: categorical, hashed: categorical, when: date, a: numeric, b: numeric}
   prepare: {columns: {hashed: {encode: hash, missing: mode}}}
 model: mlp
 """

@@ -54,7 +54,7 @@ def test_disagreement_names_what_differs(others: list[Any]) -> None:
 
     others += [lambda array: array, change]
     with pytest.raises(
-        UsageError, match="the processes of the job have different config, dataset.cache; start"
+        UsageError, match=r"the processes of the job have different config, dataset\.cache; start"
     ):
         agreement.check({"config": 1, "examples": 2, "dataset.cache": "memory"})
 

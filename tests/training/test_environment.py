@@ -19,8 +19,12 @@ def test_choices_stand_with_their_reasons(train: Callable[..., Run]) -> None:
     run = train(IRIS, to="run")
     document = json.loads(run.environment.read_text())
     choices = document["choices"]
-    assert set(choices) == {"devices", "precision", "steps_per_execution", "data_kept", "shuffle", "loss"}
+    assert set(choices) == {
+        "backend", "devices", "precision", "batch_size", "steps_per_execution", "data_kept", "shuffle",
+        "loss",
+    }  # fmt: skip
     assert all(choice["reason"] for choice in choices.values())
     assert choices["precision"] == {"value": "float32", "reason": "auto: no convolutions or attention"}
     assert choices["loss"]["value"] == "sparse_categorical_crossentropy"
     assert {"tensorflow", "keras", "numpy"} <= set(document["packages"])
+    assert (document["backend"], document["workers"]) == ("tensorflow", 1)

@@ -164,7 +164,7 @@ def test_smoothed_targets_and_class_weights_go_together(config: Callable[..., Co
 
 @pytest.mark.parametrize("loss", ["auto", "mean_squared_error"])
 def test_values_are_not_smoothed(loss: str, config: Callable[..., Config]) -> None:
-    text = VALUES + "loss: {name: %s, label_smoothing: 0.1}\n" % loss
+    text = VALUES + f"loss: {{name: {loss}, label_smoothing: 0.1}}\n"
     with pytest.raises(BigmodelError, match=r"label_smoothing.*`mean_squared_error`.* has no target prob"):
         _objective(config(text))
 

@@ -67,3 +67,35 @@ def test_float16_on_a_cpu_is_refused(config: Callable[..., Config], monkeypatch:
     monkeypatch.setattr(planning, "choose", lambda setting: devices._cpu("asked for"))
     with pytest.raises(UsageError, match=r"training\.precision: float16 is many times slower"):
         planning.prepare(config(IRIS, "training.precision=float16"))
+
+
+@pytest.mark.parametrize(("size", "count", "near"), [(18, 4, "16 or 20"), (3, 8, "8")])
+def test_a_batch_that_the_devices_cannot_share(size: int, count: int, near: str) -> None:
+    from dataclasses import replace
+
+    from bigmodel_cli import devices
+    from bigmodel_cli.training import planning
+
+    several = replace(devices._cpu("asked for"), count=count, description=f"{count} x GPU")
+    with pytest.raises(UsageError) as caught:
+        planning._check_divisible(size, several)
+    assert str(caught.value) == (
+        f"training.batch_size: {size} cannot be shared equally by {count} devices ({count} x GPU); use {near}"
+    )
+    planning._check_divisible(2 * count, several)
+
+
+def test_on_jax_the_limits_of_mirrored_devices_do_not_hold(config: Callable[..., Config]) -> None:
+    from dataclasses import replace
+
+    from bigmodel_cli import devices
+    from bigmodel_cli.training import compiling, planning
+
+    two = replace(devices._cpu("asked for"), count=2, description="2 x GPU", backend="jax")
+    assert compiling._jit(config(IRIS, "training.jit=true"), two) is True
+    with pytest.raises(
+        UsageError, match=r"training\.jit: JAX shares a step between devices \(2 x GPU\) only"
+    ):
+        compiling._jit(config(IRIS, "training.jit=false"), two)
+    choice = planning._steps_per_execution(config(IRIS, "training.steps_per_execution=3"), two, 10)
+    assert choice.value == 3

@@ -146,8 +146,8 @@ class StallGuard(keras.callbacks.Callback):
             self._rate = rate
             return
         self._reporter.note(
-            f"the loss does not move: {self._first:.4g} in the first steps, {recent:.4g} after {self._steps}; "
-            + self._cause(recent, rate)
+            f"the loss does not move: {self._first:.4g} in the first steps, {recent:.4g} "
+            f"after {self._steps}; " + self._cause(recent, rate)
         )
         self._looking, self._weights = False, {}
 

@@ -76,7 +76,8 @@ class ReduceOnPlateau(keras.callbacks.ReduceLROnPlateau):
         if after < before:
             self._reporter.note(
                 f"{self.monitor} has not improved for {self.patience} "
-                f"epoch{'s' if self.patience > 1 else ''}: the learning rate goes from {before:.3g} to {after:.3g}"
+                f"epoch{'s' if self.patience > 1 else ''}: the learning rate goes from {before:.3g} "
+                f"to {after:.3g}"
             )
 
     def state(self) -> dict[str, Any]:
