@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build, pictures, plots, rundir
+from bigmodel_cli import build, evaluation_pictures, rundir
 from bigmodel_cli.build import Data, Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import evaluation_batches
@@ -20,6 +20,7 @@ from bigmodel_cli.metrics import (
     regression_metrics,
 )
 from bigmodel_cli.models.linear_regression import coefficients
+from bigmodel_cli.plots import Theme
 from bigmodel_cli.rundir import Run
 
 
@@ -42,6 +43,10 @@ class LeastSquares:
     exact_intercepts: list[float]
     exact_mse: float
     mse_ratio: float | None
+
+    def line(self) -> tuple[float, float]:
+        """Slope and intercept of the exact solution for the first feature and the first target."""
+        return self.exact_slopes[0][0], self.exact_intercepts[0]
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,13 @@ class Evaluation:
         }
 
 
-def evaluate(run: Run, split: SplitName = "test") -> Evaluation:
+def evaluate(run: Run, split: SplitName = "test", *, theme: Theme = "light") -> Evaluation:
     """Measure a run's best model on one of its splits and write metrics, predictions and pictures.
+
+    Args:
+        run: a finished or stopped run.
+        split: which examples.
+        theme: of the pictures, light or dark.
 
     Raises:
         UsageError: the run cannot be restored, or its dataset is no longer what it was trained on.
@@ -93,7 +103,11 @@ def evaluate(run: Run, split: SplitName = "test") -> Evaluation:
     # A table's columns become numbers of no single unit, and there is no one line to compare with.
     if restored.config.model.name == "linear_regression" and restored.spec.input.kind != "table":
         least_squares = _least_squares(restored.model, data, split, report)
-    pictures = _pictures(restored, data, split, targets, outputs, report, least_squares, folder)
+    pictures = evaluation_pictures.draw(
+        restored.spec, examples, targets, outputs, report, folder,
+        title=f"{restored.config.name}, {split} split", predict=restored.predict,
+        least_squares=least_squares.line() if least_squares else None, theme=theme,
+    )  # fmt: skip
     _write_predictions(folder / "predictions.parquet", restored, targets, outputs)
     evaluation = Evaluation(run, split, folder, report, least_squares, tuple(pictures))
     rundir.write_json(folder / "metrics.json", evaluation.to_json())
@@ -134,44 +148,6 @@ def _fit(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarra
     center, mean = inputs.mean(axis=0), targets.mean(axis=0)
     slopes = np.linalg.lstsq(inputs - center, targets - mean, rcond=None)[0]
     return slopes, mean - center @ slopes
-
-
-def _pictures(
-    restored: Restored,
-    data: Data,
-    split: SplitName,
-    targets: np.ndarray,
-    outputs: np.ndarray,
-    report: ClassificationReport | RegressionReport,
-    least_squares: LeastSquares | None,
-    folder: Path,
-) -> list[Path]:
-    spec, title = restored.spec, f"{restored.config.name}, {split} split"
-    if isinstance(report, ClassificationReport):
-        matrix = folder / "confusion_matrix.png"
-        found = [plots.confusion_matrix(report.confusion, spec.target.names, matrix, title=title)]
-        if spec.input.kind == "image":
-            images = data.splits[split].first(pictures.IMAGES).arrays()[0]
-            grid = folder / "predictions.png"
-            found.append(pictures.image_grid(spec, images, outputs, targets, grid, title=title))
-        return found
-    found = pictures.regression(spec, outputs, targets, folder, title=title)
-    if pictures.has_line(spec):
-        exact = None
-        if least_squares is not None:
-            exact = (least_squares.exact_slopes[0][0], least_squares.exact_intercepts[0])
-        found.append(
-            pictures.fitted_line(
-                spec,
-                restored.predict,
-                data.splits[split].arrays()[0],
-                targets,
-                folder / "fitted_line.png",
-                title=title,
-                least_squares=exact,
-            )
-        )
-    return found
 
 
 def _write_predictions(path: Path, restored: Restored, targets: np.ndarray, outputs: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bigmodel_cli import plots
 from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.plots import Theme
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,8 @@ def image_grid(
     path: Path,
     *,
     title: str,
+    details: Sequence[str] = (),
+    theme: Theme = "light",
 ) -> Path:
     """The first images with their predicted and true class.
 
@@ -34,16 +37,26 @@ def image_grid(
         targets: class indices (n,); None where the class is not known.
         path: the PNG to write.
         title: above all.
+        details: a second line for each image; without, the true class of the wrong.
+        theme: light or dark.
     """
     names = spec.target.names
     images, shown = inputs[:IMAGES], outputs[:IMAGES]
     labels = [None if target is None else names[int(target)] for target in targets[:IMAGES]]
     predicted = [names[index] for index in shown.argmax(axis=1)]
-    return plots.image_grid(images, labels, predicted, shown.max(axis=1), path, title=title)
+    return plots.image_grid(
+        images, labels, predicted, shown.max(axis=1), path, title=title, details=details, theme=theme
+    )
 
 
 def regression(
-    spec: DataSpec, outputs: np.ndarray, targets: np.ndarray, folder: Path, *, title: str
+    spec: DataSpec,
+    outputs: np.ndarray,
+    targets: np.ndarray,
+    folder: Path,
+    *,
+    title: str,
+    theme: Theme = "light",
 ) -> list[Path]:
     """Predicted against true, and the residuals.
 
@@ -53,13 +66,14 @@ def regression(
         targets: true values (n, targets).
         folder: where the PNGs go.
         title: above all.
+        theme: light or dark.
     """
     names = spec.target.names
     return [
         plots.predicted_against_true(
-            targets, outputs, names, folder / "predicted_against_true.png", title=title
+            targets, outputs, names, folder / "predicted_against_true.png", title=title, theme=theme
         ),
-        plots.residuals(targets, outputs, names, folder / "residuals.png", title=title),
+        plots.residuals(targets, outputs, names, folder / "residuals.png", title=title, theme=theme),
     ]
 
 
@@ -78,6 +92,7 @@ def fitted_line(
     title: str,
     least_squares: tuple[float, float] | None = None,
     points: str = "examples",
+    theme: Theme = "light",
 ) -> Path:
     """The model's line through points.
 
@@ -90,6 +105,7 @@ def fitted_line(
         title: above all.
         least_squares: slope and intercept of another line to draw.
         points: what the values are, for the legend.
+        theme: light or dark.
     """
     import numpy as np
 
@@ -112,4 +128,5 @@ def fitted_line(
         x_name=(spec.input.names or ("x",))[0],
         y_name=spec.target.names[0],
         points=points,
+        theme=theme,
     )

@@ -23,6 +23,9 @@ from bigmodel_cli.errors import UsageError
 
 RUNS = Path("runs")
 LATEST = "latest"
+ARCHIVE = "archive"
+ARCHIVED = "archived.json"
+"""In an archived run: the place that it came from."""
 _TIME = "%Y%m%d-%H%M%S"
 
 
@@ -83,6 +86,11 @@ class Run:
         return self.path / "tensorboard"
 
     @property
+    def tags(self) -> Path:
+        """Words that the user gave the run."""
+        return self.path / "tags.json"
+
+    @property
     def summary(self) -> Path:
         """Status, best epoch, final metrics, wall time."""
         return self.path / "summary.json"
@@ -95,7 +103,7 @@ class Run:
         """The summary, or a status of `running` while there is none."""
         if not self.summary.exists():
             return {"status": "running"}
-        return {"status": "unknown", **_read_json(self.summary)}
+        return {"status": "unknown", **read_json(self.summary)}
 
     def read_data(self) -> DataSpec:
         """The description of the data that the model was built on.
@@ -104,7 +112,7 @@ class Run:
             UsageError: the file is missing or damaged.
         """
         try:
-            return DataSpec.from_json(_read_json(self.data))
+            return DataSpec.from_json(read_json(self.data))
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{self.data}: is damaged ({error}); train again") from None
 
@@ -114,7 +122,7 @@ class Run:
         Raises:
             UsageError: the file is damaged.
         """
-        return _read_json(self.splits) if self.splits.exists() else {}
+        return read_json(self.splits) if self.splits.exists() else {}
 
     def read_environment(self) -> dict[str, Any]:
         """The environment that the run began in.
@@ -122,7 +130,24 @@ class Run:
         Raises:
             UsageError: the file is missing or damaged.
         """
-        return _read_json(self.environment)
+        return read_json(self.environment)
+
+    def read_evaluation(self, split: str) -> dict[str, Any] | None:
+        """What `evaluate` measured on a split; None where it has not been there.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        path = self.evaluation(split) / "metrics.json"
+        return read_json(path) if path.exists() else None
+
+    def read_tags(self) -> list[str]:
+        """Words that the user gave the run, sorted.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        return sorted(map(str, read_json(self.tags)["tags"])) if self.tags.exists() else []
 
     def history(self) -> list[dict[str, Any]]:
         """The epochs of metrics.jsonl, in order; an unfinished last line is left out."""
@@ -140,7 +165,12 @@ class Run:
         return str(self.path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run.
+
+    Raises:
+        UsageError: the file is missing, cannot be read or is damaged.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -181,8 +211,12 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
+def locked(run: Run, before: str = "the run goes on") -> Iterator[None]:
     """Keep a run for this process while it trains there; a process that ends, however, lets go of it.
+
+    Args:
+        run: which one.
+        before: what has to wait while another process trains there, for the message.
 
     Raises:
         UsageError: another process trains there.
@@ -194,7 +228,7 @@ def locked(run: Run) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise UsageError(
-                f"{run}: {holder} is training there; wait for it, or end it, before the run goes on"
+                f"{run}: {holder} is training there; wait for it, or end it, before {before}"
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
@@ -256,7 +290,7 @@ def _finite(value: Any) -> Any:
 
 _BEGUN = re.compile(
     r"config\.yaml|data\.json|splits\.json|environment\.json|train\.log|tensorboard|checkpoints|model\.keras"
-    r"|summary\.json|metrics\.jsonl|metrics\.csv|tracking\.json|\.lock|\..*\.\d+\.\w+"
+    r"|summary\.json|metrics\.jsonl|metrics\.csv|tracking\.json|tags\.json|\.lock|\..*\.\d+\.\w+"
 )
 """What a run holds before its first checkpoint."""
 
@@ -278,7 +312,7 @@ def create(name: str, path: Path | None = None, *, begun: bool = False) -> Run:
             path.mkdir(parents=True, exist_ok=True)
         else:
             path = _new_folder(RUNS / name)
-        _point_latest(path)
+        point_latest(path)
     except OSError as error:
         raise UsageError(f"{path or RUNS}: cannot be written: {error.strerror}") from None
     return Run(path)
@@ -316,7 +350,8 @@ def _new_folder(parent: Path) -> Path:
             return path
 
 
-def _point_latest(path: Path) -> None:
+def point_latest(path: Path) -> None:
+    """Let runs/latest point to a run, when that lies under runs/."""
     if not path.resolve().is_relative_to(RUNS.resolve()):
         return
     link = RUNS / LATEST
@@ -335,19 +370,27 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file() and (path / "environment.json").is_file()
 
 
-def all_runs(root: Path = RUNS) -> Iterator[Run]:
-    """The runs in a folder and in the folders in it, newest first."""
+def all_runs(root: Path = RUNS, *, archived: bool = False) -> Iterator[Run]:
+    """The runs in a folder and in the folders in it, newest first.
+
+    Args:
+        root: the folder.
+        archived: the archived ones instead of the others.
+    """
+    patterns = [f"{ARCHIVE}/*/*/{ARCHIVED}", f"*/*/{ARCHIVED}", f"*/{ARCHIVED}"]
     found = [
         path.parent
-        for pattern in ("*/environment.json", "*/*/environment.json")
+        for pattern in (patterns if archived else ("*/environment.json", "*/*/environment.json"))
         for path in root.glob(pattern)
         # `latest` is there under its own name too.
-        if is_run(path.parent) and not path.parent.is_symlink()
+        if is_run(path.parent)
+        and not path.parent.is_symlink()
+        and (archived or not (path.parent / ARCHIVED).exists())
     ]
-    yield from (Run(path) for path in sorted(found, key=_started, reverse=True))
+    yield from (Run(path) for path in sorted(found, key=started, reverse=True))
 
 
-def _started(path: Path) -> str:
+def started(path: Path) -> str:
     """When a run began: its name, which survives copying, or where it has another one, its files' time."""
     if re.match(r"\d{8}-\d{6}", path.name):
         return path.name

@@ -40,6 +40,10 @@ optimizer: {name: sgd, learning_rate: 0.1}
 training: {epochs: 20, batch_size: 16, tensorboard: false}
 """,
 }
+OF_CLASSES = {
+    "confusion_matrix.png", "confusion_matrix_normalised.png", "classes.png", "roc.png",
+    "precision_recall.png", "reliability.png",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +148,8 @@ def test_a_line_beside_least_squares(evaluated: Callable[[str], Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [
-        ("digits", {"confusion_matrix.png", "predictions.png"}),
-        ("iris", {"confusion_matrix.png"}),
+        ("digits", {*OF_CLASSES, "predictions.png", "worst.png", "doubtful.png"}),
+        ("iris", OF_CLASSES),
         ("diabetes", {"predicted_against_true.png", "residuals.png"}),
         ("line", {"predicted_against_true.png", "residuals.png", "fitted_line.png"}),
     ],

@@ -14,7 +14,7 @@ from bigmodel_cli.errors import BigmodelError
 
 COMMANDS = (
     "init", "validate", "explain", "summary", "data", "list", "schema",
-    "train", "evaluate", "predict", "plot", "runs", "doctor",
+    "train", "evaluate", "predict", "plot", "runs", "compare", "doctor",
 )  # fmt: skip
 """In the order of use; each is the module `<name>_command`, imported only when it is needed."""
 

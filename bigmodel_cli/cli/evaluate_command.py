@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,8 +25,11 @@ _CLASSES_SHOWN = 20
     show_default=True,
     help="Which examples to measure on.",
 )
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), default="light", help="Of pictures [light]."
+)
 @options.as_json
-def command(run: Path | None, split: str, as_json: bool) -> None:
+def command(run: Path | None, split: str, theme: Literal["light", "dark"], as_json: bool) -> None:
     """Measure a run on its test split: metrics, predictions, pictures.
 
     RUN is a run directory, a config (its newest run), or nothing (the newest run of all).
@@ -38,7 +41,7 @@ def command(run: Path | None, split: str, as_json: bool) -> None:
     engine.start()
     from bigmodel_cli.evaluation import evaluate
 
-    evaluation = evaluate(found, split)  # type: ignore[arg-type]
+    evaluation = evaluate(found, split, theme=theme)  # type: ignore[arg-type]
     if as_json:
         console.print_json(evaluation.to_json())
     else:

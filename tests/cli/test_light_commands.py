@@ -297,7 +297,11 @@ class TestRuns:
         self.make("a/20260101-000000")
         self.make("a/20260201-000000", '{"status": "finished", "loss": NaN}')
         (newest,) = json.loads(bigmodel("runs", "--json", "--limit", "1").stdout)
-        assert newest == {"run": "runs/a/20260201-000000", "status": "finished", "loss": None}
+        assert newest == {
+            "run": "runs/a/20260201-000000", "status": "finished", "loss": None, "time": "20260201-000000",
+            "name": "a", "tags": [], "archived": False, "test": {},
+            "config": {"dataset": "digits", "model": "mlp"},
+        }  # fmt: skip
 
     def test_a_folder_that_is_not_there(self, bigmodel):
         result = bigmodel("runs", "nowhere")

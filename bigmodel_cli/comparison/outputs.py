@@ -1,0 +1,95 @@
+"""What `evaluate` left of a run's predictions, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Predictions of a run for a split, and the truth.
+
+    Attributes:
+        task: classification or regression.
+        classes: their number; 0 for regression.
+        ids: of the examples, (n,).
+        targets: class indices (n,) int64, or values (n, targets) float64.
+        predicted: the same as predicted.
+        true_probability: that of the true class, (n,) float64; of classification only.
+        in_top_5: whether the true class is among the 5 most probable, (n,) int64; of classification only.
+    """
+
+    task: str
+    classes: int
+    ids: NDArray[Any]
+    targets: NDArray[Any]
+    predicted: NDArray[Any]
+    true_probability: NDArray[np.float64]
+    in_top_5: NDArray[np.int64]
+
+
+def read_outputs(path: Path, spec: DataSpec) -> Outputs:
+    """Read predictions.parquet.
+
+    Args:
+        path: the file.
+        spec: the data that the run was trained on.
+
+    Raises:
+        UsageError: the file is missing, damaged, or not that of a classifier or a regression.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]}); evaluate again") from None
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    names = spec.target.names
+    try:
+        if spec.task == "classification":
+            return _classes(columns, list(names))
+        if spec.task == "regression":
+            return _values(columns, list(names))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: lacks what paired tests need ({error}); evaluate again") from None
+    raise UsageError(f"{path}: there are no paired tests for {spec.task}")
+
+
+def _classes(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    index = {name: number for number, name in enumerate(names)}
+    true, predicted = (
+        np.fromiter((index[str(name)] for name in columns[key]), np.int64, len(columns[key]))
+        for key in ("target", "prediction")
+    )
+    probabilities = np.stack([columns[f"probability_{name}"] for name in names], axis=1)
+    own = np.take_along_axis(probabilities, true[:, None], axis=1)
+    # Among equal ones the lower index counts as the more probable class, as in the metrics.
+    before = (probabilities > own) | ((probabilities == own) & (np.arange(len(names)) < true[:, None]))
+    return Outputs(
+        "classification",
+        len(names),
+        columns["id"],
+        true,
+        predicted,
+        own[:, 0].astype(np.float64),
+        (before.sum(axis=1) < 5).astype(np.int64),
+    )
+
+
+def _values(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    true, predicted = (
+        np.stack([columns[f"{kind}_{name}"].astype(np.float64) for name in names], axis=1)
+        for kind in ("target", "prediction")
+    )
+    empty = np.empty(0)
+    return Outputs("regression", 0, columns["id"], true, predicted, empty, empty.astype(np.int64))
