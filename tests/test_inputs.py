@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from PIL import Image
 
 from bigmodel_cli.contracts import InputSpec
+from bigmodel_cli.data.images.decoding import decode
 from bigmodel_cli.errors import DataError
-from bigmodel_cli.inputs import Row, read
+from bigmodel_cli.inputs import Inputs, arrays, images
+from bigmodel_cli.inputs.blocks import Block, recut
 
 GREY = InputSpec((4, 6, 1), "uint8", "image")
 COLOUR = InputSpec((4, 6, 3), "uint8", "image")
@@ -18,15 +21,45 @@ TABLE = InputSpec((3,), "float32", "tabular", ("a", "b", "c"))
 SINGLE = InputSpec((1,), "float32", "tabular", ("x",))
 
 
-def rows(spec: InputSpec, *arguments: object, standard_input: str = "") -> list[Row]:
-    found = read(
+@dataclass
+class Row:
+    """An input of a block."""
+
+    id: str
+    value: Any
+    error: str
+
+
+def taken(block: Block) -> list[Row]:
+    """The inputs of a block, one by one."""
+    order = iter(range(len(block)))
+
+    def value(error: str) -> Any:
+        if error:
+            return None
+        row = next(order)
+        return (
+            {key: cells[row] for key, cells in block.values.items()}
+            if isinstance(block.values, dict)
+            else (block.values[row])
+        )
+
+    return [Row(name, value(error), error) for name, error in zip(block.ids, block.errors, strict=True)]
+
+
+def inputs(spec: InputSpec, *arguments: object, standard_input: str = "") -> Inputs:
+    return Inputs(
         [str(argument) for argument in arguments],
         spec,
         io.StringIO(standard_input),
         parameters={},
         note=print,
     )
-    return list(found)
+
+
+def rows(spec: InputSpec, *arguments: object, standard_input: str = "") -> list[Row]:
+    blocks = inputs(spec, *arguments, standard_input=standard_input).blocks()
+    return [row for block in blocks for row in taken(block)]
 
 
 def values(found: list[Row]) -> list[Any]:
@@ -301,3 +334,134 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(DataError, match=r"a\.pdf: `\.pdf` files cannot be read"):
         rows(GREY, tmp_path / "a.pdf")
+
+
+class TestManyFiles:
+    """More than are read at once, through tf.data."""
+
+    def test_they_are_what_pillow_reads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(images, "BLOCK_FILES", 4)
+        expected = []
+        for index in range(11):
+            pixels = np.random.default_rng(index).integers(0, 256, (4, 6, 3), np.uint8)
+            # Blocks of plain PNGs, of others, and of both.
+            how = {4: "RGBA", 6: "jpg", 9: "L", 10: "larger"}.get(index, "RGB")
+            path = tmp_path / f"{index:02d}.{'jpg' if how == 'jpg' else 'png'}"
+            image = Image.fromarray(pixels).convert("RGB" if how in ("jpg", "larger") else how)
+            (image.resize((12, 8)) if how == "larger" else image).save(path)
+            expected.append(decode(str(path), 3, (4, 6)))
+        found = rows(COLOUR, tmp_path)
+        assert [row.id[:2] for row in found] == [f"{index:02d}" for index in range(11)]
+        np.testing.assert_array_equal([row.value for row in found], expected)
+
+    @pytest.mark.parametrize("damage", ["cut", "text", "empty", "gone", "spoilt"])
+    def test_a_broken_one_is_named(
+        self, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(images, "BLOCK_FILES", 4)
+        paths = [tmp_path / f"{index}.png" for index in range(9)]
+        for path in paths:
+            picture(path)
+        content = paths[5].read_bytes()
+        spoilt = bytearray(content)
+        spoilt[43] ^= 255
+        damaged = {"cut": content[:50], "text": b"no image", "empty": b"", "spoilt": bytes(spoilt)}
+        found = inputs(GREY, *paths)
+        if damage == "gone":
+            paths[5].unlink()
+        else:
+            paths[5].write_bytes(damaged[damage])
+        read = [row for block in found.blocks() for row in taken(block)]
+        assert [bool(row.error) for row in read] == [index == 5 for index in range(9)]
+        assert read[5].error.startswith(str(paths[5]))
+        np.testing.assert_array_equal(read[8].value[..., 0], picture(tmp_path / "again.png"))
+
+    def test_what_is_left_out_is_not_decoded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(images, "BLOCK_FILES", 2)
+        for index in range(5):
+            picture(tmp_path / f"{index}.png")
+        (tmp_path / "0.png").write_bytes(b"no image")
+        heard: list[Any] = []
+        read = [row for block in inputs(GREY, tmp_path).blocks(3, heard.append) for row in taken(block)]
+        assert [(row.id, row.error) for row in read] == [("3.png", ""), ("4.png", "")]
+        assert heard == [images.File(f"{index}.png", str(tmp_path / f"{index}.png")) for index in range(3)]
+
+    def test_between_other_inputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(images, "BLOCK_FILES", 2)
+        np.save(tmp_path / "x.npy", np.zeros((2, 4, 6), np.uint8))
+        for index in range(3):
+            picture(tmp_path / f"{index}.png")
+        files = [tmp_path / f"{index}.png" for index in range(3)]
+        found = rows(GREY, *files, tmp_path / "x.npy", files[0])
+        assert [row.id for row in found] == ["0.png", "1.png", "2.png", "x.npy[0]", "x.npy[1]", "0.png"]
+
+    def test_a_pattern(self, tmp_path: Path) -> None:
+        for name in ("b/1.png", "a/1.png", "a/2.jpg"):
+            picture(tmp_path / name)
+        found = rows(GREY, tmp_path / "*" / "*.png")
+        assert [row.id for row in found] == [str(tmp_path / "a" / "1.png"), str(tmp_path / "b" / "1.png")]
+        with pytest.raises(DataError, match=r"\*\.gif: no file fits this pattern"):
+            rows(GREY, tmp_path / "*.gif")
+
+
+class TestLargeArrays:
+    @pytest.mark.parametrize("name", ["x.npy", "x.npz", "small.npz", "fortran.npy"])
+    def test_pieces(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(arrays, "BLOCK_BYTES", 100)
+        array = np.arange(60, dtype=np.float32).reshape(20, 3)
+        np.save(tmp_path / "x.npy", array)
+        np.savez(tmp_path / "x.npz", y=np.zeros(2), x=array)
+        np.savez_compressed(tmp_path / "small.npz", x=array)
+        np.save(tmp_path / "fortran.npy", np.asfortranarray(array))
+        blocks = list(inputs(TABLE, tmp_path / name).blocks())
+        assert [len(block) for block in blocks] == [8, 8, 4]
+        np.testing.assert_array_equal(np.concatenate([block.values for block in blocks]), array)
+        assert blocks[1].ids[0] == f"{name}[8]"
+
+    def test_a_later_number_that_is_no_byte(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(arrays, "BLOCK_BYTES", 100)
+        array = np.zeros((9, 4, 6), np.int64)
+        array[-1, -1, -1] = 256
+        np.save(tmp_path / "x.npy", array)
+        with pytest.raises(DataError, match="images must be whole numbers from 0 to 255"):
+            rows(GREY, tmp_path / "x.npy")
+
+    def test_cut_off(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "x.npy", np.zeros((9, 3)))
+        content = (tmp_path / "x.npy").read_bytes()
+        (tmp_path / "x.npy").write_bytes(content[:-8])
+        with pytest.raises(DataError, match="cannot be read as an array: it is cut off"):
+            rows(TABLE, tmp_path / "x.npy")
+
+
+class TestRecut:
+    def blocks(self) -> list[Block]:
+        """Ten inputs, the numbers 0 to 9, of which 2, 3 and 7 cannot be read."""
+        sizes, found, start = (3, 1, 4, 2), [], 0
+        for size in sizes:
+            numbers = list(range(start, start + size))
+            errors = ["bad" if number in (2, 3, 7) else "" for number in numbers]
+            good = [number for number, error in zip(numbers, errors, strict=True) if not error]
+            found.append(Block([str(number) for number in numbers], errors, np.array(good) if good else None))
+            start += size
+        return found
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 10, 11])
+    @pytest.mark.parametrize("limit", [None, 1, 5, 10, 20])
+    def test_all_sizes(self, size: int, limit: int | None) -> None:
+        found = list(recut(self.blocks(), size, limit))
+        count = min(limit or 10, 10)
+        assert [len(block) for block in found] == [size] * (count // size) + [count % size] * bool(
+            count % size
+        )
+        read = [row for block in found for row in taken(block)]
+        assert [row.id for row in read] == [str(number) for number in range(count)]
+        assert [row.value for row in read] == [
+            None if number in (2, 3, 7) else number for number in range(count)
+        ]
+
+
+def test_all_arguments_are_looked_at_first(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match="nowhere"):
+        inputs(GREY, tmp_path / "a.png", tmp_path / "nowhere.png")

@@ -25,9 +25,7 @@ _CLASSES_SHOWN = 20
     show_default=True,
     help="Which examples to measure on.",
 )
-@click.option(
-    "--theme", type=click.Choice(["light", "dark"]), default="light", help="Of pictures [light]."
-)
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", help="Of pictures [light].")
 @options.as_json
 def command(run: Path | None, split: str, theme: Literal["light", "dark"], as_json: bool) -> None:
     """Measure a run on its test split: metrics, predictions, pictures.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bigmodel_cli.cli import options
-from bigmodel_cli.errors import UsageError
+from bigmodel_cli.errors import BigmodelError, UsageError
 
 if TYPE_CHECKING:
     from bigmodel_cli.prediction import Predictions
+    from bigmodel_cli.rundir import Run
 
 _SHOWN = 10
 
@@ -25,58 +28,128 @@ _SHOWN = 10
     type=click.Choice(["train", "validation", "test"]),
     help="Predict for the run's own examples [test, when there is no INPUT].",
 )
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N examples of the split.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N inputs or examples.")
 @click.option(
     "--output",
     "-o",
     metavar="FILE",
-    help="A .csv, .jsonl or .parquet file, or - [RUN/predictions/predictions.csv].",
+    help="A .csv, .jsonl, .parquet or .npz file, or - [RUN/predictions/predictions.csv].",
 )
+@click.option("--resume", is_flag=True, help="Go on where the same command was cut off.")
+@click.option("--top-k", type=click.IntRange(1), metavar="K", help="The K likeliest classes in columns.")
+@click.option("--logits", is_flag=True, help="What the probabilities are the softmax of.")
+@click.option("--probabilities", is_flag=True, help="Of every class [unless other columns are asked for].")
+@click.option("--embeddings", is_flag=True, help="Outputs of the layer before the head, or of --layer.")
+@click.option("--layer", metavar="NAME", help="Of the embeddings.")
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Inputs computed at a time [256].")
+@click.option(
+    "--tta", type=click.IntRange(2), metavar="N", help="Mean over each image and N-1 augmented ones."
+)
+@click.option(
+    "--ensemble", multiple=True, metavar="RUN", help="Mean over RUN and this one; may be given several times."
+)
+@click.option("--annotate", metavar="FOLDER", help="Write each image there with its prediction below.")
 @options.as_json
 def command(
-    arguments: tuple[str, ...], split: str | None, limit: int | None, output: str | None, as_json: bool
+    arguments: tuple[str, ...],
+    split: str | None,
+    output: str | None,
+    resume: bool,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Predict for new inputs, or for the test split.
 
     RUN is a run directory, a config (its newest run), or nothing (the newest run of all). INPUT is an image,
-    a folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), or - for standard input.
+    a folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), a pattern such as '*.png', or
+    - for standard input. Any number of inputs takes the same memory.
     """
     from bigmodel_cli import engine
-    from bigmodel_cli.cli import console
 
     run, inputs = _run_and_inputs(arguments)
-    if inputs and (split or limit):
-        raise UsageError("--split and --limit are for the run's own examples; leave them out, or the INPUTs")
-    folder = run.path / "predictions"
-    path = folder / "predictions.csv" if output in (None, "-") else Path(str(output))
+    if inputs and split:
+        raise UsageError("--split is for the run's own examples; leave it out, or the INPUTs")
+    if asked["layer"] and not asked["embeddings"]:
+        raise UsageError("--layer names the layer of --embeddings; give both")
+    to_file = output not in (None, "-")
+    kept = to_file or (output is None and not as_json)
+    if resume and not kept:
+        raise UsageError("--resume: nothing is kept of what goes to standard output; name a file by --output")
+    path = Path(str(output)) if to_file else run.path / "predictions" / "predictions.csv"
     engine.start()
     from bigmodel_cli import prediction
 
-    if output not in (None, "-"):
+    if to_file:
         prediction.check_output(path)
-    if inputs:
-        found = prediction.predict_inputs(
-            run, inputs, note=lambda text: click.echo(f"note: {text}", err=True)
-        )
-    else:
-        found = prediction.predict_split(run, split or "test", limit)  # type: ignore[arg-type]
+    progress = _Progress()
+    found = prediction.predict(
+        _request(run, inputs, split, asked),
+        path if kept else None,
+        resume=resume,
+        note=lambda text: click.echo(f"note: {text}", err=True),
+        progress=progress,
+    )
+    progress.done()
+    with found:
+        _report(found, output, path, as_json)
+    _tell_errors(found)
+
+
+def _request(run: Run, inputs: list[str], split: str | None, asked: dict[str, Any]) -> Any:
+    from bigmodel_cli import build, prediction, rundir
+
+    chosen = asked["top_k"] or asked["logits"] or asked["embeddings"]
+    content = prediction.Content(
+        probabilities=asked["probabilities"] or not chosen,
+        logits=asked["logits"],
+        top_k=asked["top_k"],
+        embeddings=(asked["layer"] or prediction.BEFORE_HEAD) if asked["embeddings"] else None,
+    )
+    return prediction.Request(
+        run,
+        inputs,
+        split or "test",  # type: ignore[arg-type]
+        asked["limit"],
+        asked["batch_size"] or build.BATCH_SIZE,
+        content,
+        asked["tta"] or 1,
+        [rundir.find(Path(other)) for other in asked["ensemble"]],
+        Path(asked["annotate"]) if asked["annotate"] else None,
+    )
+
+
+def _report(found: Predictions, output: str | None, path: Path, as_json: bool) -> None:
     if output == "-" and not as_json:
-        prediction.write_text(list(found.rows()), sys.stdout, ".csv")
+        found.write_csv(sys.stdout)
     elif as_json:
         if output not in (None, "-"):
-            prediction.write(found, path)
-        console.print_json({"run": str(run), "predictions": list(found.rows())})
+            found.write(path)
+        found.write_json(sys.stdout)
     else:
+        folder = found.restored.run.path / "predictions"
         folder.mkdir(exist_ok=True)
-        prediction.write(found, path)
+        found.write(path)
         _show(found)
-        click.echo(f"\n{len(found.items):,} prediction{'s' if len(found.items) > 1 else ''} in {path}")
-        for picture in prediction.draw(found, folder):
+        click.echo(f"\n{found.size:,} prediction{'s' if found.size > 1 else ''} in {path}")
+        for picture in found.draw(folder):
             click.echo(f"picture in {picture}")
-    for error in found.errors[:_SHOWN]:
-        click.echo(f"not read: {error}", err=True)
-    if found.errors:
-        click.echo(f"{len(found.errors):,} of {len(found.items):,} inputs could not be read", err=True)
+
+
+def _tell_errors(found: Predictions) -> None:
+    """Say what could not be read or predicted.
+
+    Raises:
+        BigmodelError: there is no finite prediction.
+    """
+    state = found.parts.state
+    for kind, error in state.errors:
+        click.echo(f"{kind}: {error}", err=True)
+    if state.unread:
+        click.echo(f"{state.unread:,} of {state.rows:,} inputs could not be read", err=True)
+    if state.not_finite:
+        click.echo(f"{state.not_finite:,} of {state.rows:,} predictions are not finite", err=True)
+    if not found.good:
+        raise BigmodelError(f"{found.restored.run}: gives no finite number for any input; train again")
 
 
 def _run_and_inputs(arguments: tuple[str, ...]) -> tuple[Any, list[str]]:
@@ -100,8 +173,11 @@ def _holds_runs(path: Path) -> bool:
 def _show(found: Predictions) -> None:
     from bigmodel_cli.cli import console
 
-    rows = [row for row in found.rows() if not row.get("error")][:_SHOWN]
-    keys = [key for key in rows[0] if not key.startswith("probability_") and key != "error"][:8]
+    rows = list(islice((row for row in found.rows() if not row.get("error")), _SHOWN))
+    if not rows:
+        return
+    hidden = ("probability_", "logit_", "embedding_")
+    keys = [key for key in rows[0] if not key.startswith(hidden) and key != "error"][:8]
     texts = [
         tuple(
             console.metric(value) if isinstance(value, float) else str(value) for value in map(row.get, keys)
@@ -110,5 +186,29 @@ def _show(found: Predictions) -> None:
     ]
     right = [index for index, key in enumerate(keys) if isinstance(rows[0][key], float)]
     console.table([console.label(key) for key in keys], texts, right)
-    if len(found.items) > len(rows):
-        click.echo(f"... the first {len(rows)} of {len(found.items):,}")
+    if found.size > len(rows):
+        click.echo(f"... the first {len(rows)} of {found.size:,}")
+
+
+class _Progress:
+    """A line on a terminal that says how many inputs are done."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._begun = self._last = time.monotonic()
+        self._first: int | None = None
+        self._written = False
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._begun = done, now
+        elif self._shown and now - self._last > 0.5:
+            rate = (done - self._first) / (now - self._begun)
+            click.echo(f"\r{done:,} inputs  {rate:,.0f} a second  ", nl=False, err=True)
+            self._last, self._written = now, True
+
+    def done(self) -> None:
+        """Clear the line."""
+        if self._written:
+            click.echo("\r" + " " * 60 + "\r", nl=False, err=True)

@@ -231,17 +231,17 @@ def test_mistakes_that_only_the_data_shows(bigmodel, houses, override: str, mess
 
 
 def test_a_table_that_vanishes_while_training(bigmodel, houses, tmp_path: Path, monkeypatch) -> None:
-    from bigmodel_cli.training import callbacks
+    from bigmodel_cli.training.callbacks.recorder import Recorder
 
     houses()
-    epoch_end = callbacks.Recorder.on_epoch_end
+    epoch_end = Recorder.on_epoch_end
 
     def remove(self: Any, epoch: int, logs: Any = None) -> None:
         epoch_end(self, epoch, logs)
         (tmp_path / "my houses" / "häuser.csv").unlink(missing_ok=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Recorder, "on_epoch_end", remove)
+        patch.setattr(Recorder, "on_epoch_end", remove)
         result = bigmodel("train", "houses.yaml", "dataset.cache=none", "training.epochs=3")
     assert result.exit_code == 2
     assert "häuser.csv" in result.stderr

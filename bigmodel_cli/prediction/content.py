@@ -1,0 +1,199 @@
+"""What is said of each input: which numbers, under which column names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import UsageError
+from bigmodel_cli.inputs.blocks import Block
+
+BEFORE_HEAD = ""
+"""Name of the layer whose outputs are embeddings, where none is named: the one before the head."""
+
+NOT_FINITE = "the model's output is not finite"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is asked of a model.
+
+    Attributes:
+        probabilities: of every class; for a regression nothing of the kind is written.
+        logits: what the probabilities are the softmax of.
+        top_k: the likeliest classes, so many; None for none.
+        embeddings: outputs of the layer of this name, `BEFORE_HEAD` for the default; None for none.
+    """
+
+    probabilities: bool = True
+    logits: bool = False
+    top_k: int | None = None
+    embeddings: str | None = None
+
+    def check(self, spec: DataSpec) -> None:
+        """Make sure that the task has what is asked for.
+
+        Raises:
+            UsageError: classes of a regression, or more of them than there are.
+        """
+        if spec.task != "classification" and (self.logits or self.top_k):
+            raise UsageError(
+                f"{'--logits' if self.logits else '--top-k'}: is for classification, but {spec.name} is for "
+                "regression; leave it out"
+            )
+        if self.top_k and self.top_k > spec.outputs:
+            raise UsageError(f"--top-k {self.top_k}: there are {spec.outputs} classes; ask for at most those")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a model says of consecutive inputs.
+
+    Attributes:
+        ids: of the inputs.
+        errors: why there is no prediction, one for each id; empty where there is one.
+        arrays: name -> (n, ...), a row for each id, zeros where there is no prediction: `best` class index
+            and its `probability`, `probabilities`, `logits`, `top` class indices and their
+            `top_probabilities`; `values` of a regression; `embedding`; `target`, where it is known.
+    """
+
+    ids: Sequence[str]
+    errors: Sequence[str]
+    arrays: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """Inputs in it."""
+        return len(self.ids)
+
+    @property
+    def good(self) -> np.ndarray:
+        """Positions of the inputs with a prediction, (m,) int64."""
+        return np.flatnonzero([not error for error in self.errors])
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """Several results as one."""
+    return Result(
+        [name for result in results for name in result.ids],
+        [error for result in results for error in result.errors],
+        {
+            name: np.concatenate([result.arrays[name] for result in results])
+            for name in (results[0].arrays if results else ())
+        },
+    )
+
+
+def result_of(block: Block, outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec) -> Result:
+    """Bring a model's outputs into the order of the inputs; those that are not finite become errors.
+
+    Args:
+        block: the inputs.
+        outputs: of the readable ones, (m, ...) float32: `outputs`, `logits` and `embedding` as asked for.
+        content: what is asked for.
+        spec: of the data.
+    """
+    places, errors = block.readable, list(block.errors)
+    finite = np.ones(len(places), bool)
+    for array in outputs.values():
+        finite &= np.isfinite(array).all(axis=1)
+    for place in places[~finite]:
+        errors[place] = f"{block.ids[place]}: {NOT_FINITE}"
+    found = _arrays({name: array[finite] for name, array in outputs.items()}, content, spec)
+    arrays = {name: _placed(array, places[finite], len(block)) for name, array in found.items()}
+    if block.targets is not None:
+        arrays["target"] = block.targets
+    return Result(block.ids, errors, arrays)
+
+
+def _arrays(outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec) -> dict[str, np.ndarray]:
+    scores = outputs["outputs"]
+    found: dict[str, np.ndarray] = {}
+    if spec.task == "classification":
+        found["best"] = scores.argmax(axis=1).astype(np.int32)
+        found["probability"] = scores.max(axis=1)
+        if content.probabilities:
+            found["probabilities"] = scores
+        if content.top_k:
+            # Stable, so that of equal classes the first comes first, as with argmax.
+            top = np.argsort(-scores, axis=1, kind="stable")[:, : content.top_k].astype(np.int32)
+            found |= {"top": top, "top_probabilities": np.take_along_axis(scores, top, axis=1)}
+    else:
+        found["values"] = scores
+    return found | {name: outputs[name] for name in ("logits", "embedding") if name in outputs}
+
+
+def _placed(array: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
+    if len(places) == size:
+        return array
+    whole = np.zeros((size, *array.shape[1:]), array.dtype)
+    whole[places] = array
+    return whole
+
+
+@dataclass(frozen=True)
+class ColumnOf:
+    """A column of a table of predictions.
+
+    Attributes:
+        name: its head.
+        text: whether it holds texts; else numbers.
+        cells: one for each input; None where there is no prediction.
+    """
+
+    name: str
+    text: bool
+    cells: list[Any]
+
+
+def columns_of(result: Result, spec: DataSpec, with_error: bool) -> list[ColumnOf]:
+    """The columns, in order: id, prediction, numbers, target where known, error where asked for."""
+    blank = [place for place, error in enumerate(result.errors) if error]
+    found = [ColumnOf("id", True, list(result.ids))]
+    for name, text, values in _cells(result.arrays, spec):
+        cells = values.tolist()
+        for place in blank:
+            cells[place] = None
+        found.append(ColumnOf(name, text, cells))
+    if "target" in result.arrays:
+        found += [ColumnOf(*cells) for cells in _targets(result.arrays["target"], spec)]
+    if with_error:
+        found.append(ColumnOf("error", True, [error or None for error in result.errors]))
+    return found
+
+
+def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[str, bool, np.ndarray]]:
+    """Names, whether they are texts, and cells (n,)."""
+    names: Any = np.asarray(spec.target.names, object)
+
+    def numbers(name: str, prefix: str, of: Iterable[Any]) -> Iterator[tuple[str, bool, np.ndarray]]:
+        if name in arrays:
+            columns = arrays[name].astype(np.float64).T
+            yield from ((f"{prefix}{item}", False, cells) for item, cells in zip(of, columns, strict=True))
+
+    if spec.task == "classification":
+        yield "prediction", True, names[arrays["best"]]
+        yield "probability", False, arrays["probability"].astype(np.float64)
+        yield from numbers("probabilities", "probability_", names)
+        yield from numbers("logits", "logit_", names)
+        for place in range(arrays["top"].shape[1] if "top" in arrays else 0):
+            yield f"top_{place + 1}", True, names[arrays["top"][:, place]]
+            probabilities = arrays["top_probabilities"][:, place]
+            yield f"top_{place + 1}_probability", False, probabilities.astype(np.float64)
+    else:
+        single = len(names) == 1
+        yield from numbers("values", "prediction" if single else "prediction_", [""] if single else names)
+    if "embedding" in arrays:
+        yield from numbers("embedding", "embedding_", range(arrays["embedding"].shape[1]))
+
+
+def _targets(targets: np.ndarray, spec: DataSpec) -> Iterator[tuple[str, bool, list[Any]]]:
+    names = spec.target.names
+    if spec.task == "classification":
+        yield "target", True, [names[index] for index in targets.tolist()]
+        return
+    for name, cells in zip(names, targets.astype(np.float64).T, strict=True):
+        yield ("target" if len(names) == 1 else f"target_{name}"), False, cells.tolist()

@@ -1,0 +1,235 @@
+"""The models' part: raw inputs to numbers, of one run or of several, averaged where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bigmodel_cli import build, engine
+from bigmodel_cli.build import Restored
+from bigmodel_cli.contracts import DataSpec, Mixing
+from bigmodel_cli.data.pipeline import Scheduled
+from bigmodel_cli.errors import BigmodelError, UsageError
+from bigmodel_cli.models.preparation import preparation
+from bigmodel_cli.prediction.content import Content
+
+MAX_EMBEDDING = 65_536
+"""Numbers of one input's embedding: more would be columns of a file that nobody can read."""
+
+Tensors = dict[str, Any]
+
+
+class Forward:
+    """Batches of inputs to the numbers that are asked for.
+
+    With several runs, or several views of each image, the means are given: of probabilities (or
+    values) and of logits, each over all of them.
+    """
+
+    def __init__(self, members: Sequence[Restored], content: Content, views: int = 1):
+        """Build it.
+
+        Args:
+            members: the run, and those it is averaged with.
+            content: what is asked for.
+            views: of each image: itself, and views - 1 draws of the first run's own augmentations (test-time
+                augmentation; Krizhevsky et al. 2012, section 4.1, average over crops and flips).
+
+        Raises:
+            UsageError: the runs are of different data, or the run has no augmentations or layer asked for.
+        """
+        first = members[0]
+        content.check(first.spec)
+        for other in members[1:]:
+            _require_alike(first, other)
+        if content.embeddings is not None and len(members) > 1:
+            raise UsageError("--embeddings: those of several runs have nothing in common; name one run")
+        self._views, self._seed = views, first.config.seed
+        self._augment = _augmenting(first) if views > 1 else None
+        self._models = [_parts(member, content) for member in members]
+        self._widths = _widths(first, content)
+        self._function: Callable[..., Tensors] | None = None
+
+    def __call__(self, values: Any, index: int) -> Callable[[], dict[str, np.ndarray]]:
+        """Compute a batch.
+
+        Args:
+            values: (n, *input.shape), or a dict of columns.
+            index: of the batch, by which augmentations are drawn.
+
+        Returns:
+            What waits for the result: `outputs` (n, outputs), and `logits` (n, classes) and `embedding`
+            (n, e) where asked for; float32. A GPU works on while nobody waits.
+
+        Raises:
+            BigmodelError: the device's memory does not suffice.
+        """
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, values)
+        if self._function is None:
+            signature = tf.nest.map_structure(
+                lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), tensors
+            )
+            self._function = tf.function(
+                self._mean,
+                input_signature=(signature, tf.TensorSpec((), tf.int64)),
+                autograph=False,
+            )
+        try:
+            found = self._function(tensors, tf.constant(index, tf.int64))
+        except Exception as error:
+            if not engine.out_of_memory(error):
+                raise
+            raise BigmodelError(
+                "the device's memory does not suffice for a batch; take a smaller --batch-size"
+            ) from None
+        return lambda: {name: np.asarray(tensor) for name, tensor in found.items()}
+
+    def nothing(self) -> dict[str, np.ndarray]:
+        """What a batch without inputs gives."""
+        return {name: np.zeros((0, width), np.float32) for name, width in self._widths.items()}
+
+    def _mean(self, inputs: Any, index: tf.Tensor) -> Tensors:
+        sums: Tensors = {}
+        for view in range(self._views):
+            seen = (
+                inputs
+                if view == 0 or self._augment is None
+                else self._augment(inputs, self._key(index, view))
+            )
+            for model in self._models:
+                for name, tensor in model(seen).items():
+                    sums[name] = sums[name] + tensor if name in sums else tensor
+        count = self._views * len(self._models)
+        return {name: total / count if count > 1 else total for name, total in sums.items()}
+
+    def _key(self, index: tf.Tensor, view: int) -> tf.Tensor:
+        key = tf.bitcast(tf.constant([self._seed], tf.int64), tf.int32)[0]
+        return tf.random.fold_in(tf.random.fold_in(key, index), view)
+
+
+def _require_alike(first: Restored, other: Restored) -> None:
+    """Make sure that two runs say the same of the same inputs.
+
+    Raises:
+        UsageError: they take other inputs, or have other classes or targets.
+    """
+
+    def differ(what: str, one: Any, another: Any) -> None:
+        if one != another:
+            raise UsageError(
+                f"--ensemble {other.run}: has other {what} than {first.run}; predictions of one kind can be "
+                "averaged only"
+            )
+
+    def columns(spec: DataSpec) -> list[tuple[str, str]]:
+        return sorted((column.key, column.kind) for column in spec.input.columns)
+
+    a, b = first.spec, other.spec
+    differ("tasks", a.task, b.task)
+    differ("classes" if a.task == "classification" else "targets", a.target.names, b.target.names)
+    differ("inputs", (a.input.kind, a.input.dtype), (b.input.kind, b.input.dtype))
+    differ("columns", (a.input.names, columns(a)), (b.input.names, columns(b)))
+    differ("input shapes", (a.input.shape, a.input.resize), (b.input.shape, b.input.resize))
+
+
+def _augmenting(restored: Restored) -> Callable[[Any, Any], Any]:
+    """The run's augmentations of single images, as they are after any ramp: (images, key) -> images."""
+    if restored.spec.input.kind != "image":
+        raise UsageError("--tta: is for images; leave it out")
+    drawn = [
+        replace(scheduled, ramp_epochs=0, until_epoch=None)
+        for scheduled in build.augmentations(restored.config)
+        if not isinstance(scheduled.function, Mixing)
+    ]
+    if not drawn:
+        raise UsageError(
+            f"--tta: {restored.run} was trained without augmentations (`dataset.augment`) that change single "
+            "images, so there is nothing to draw; leave it out"
+        )
+
+    def augment(images: Any, key: Any) -> Any:
+        for place, scheduled in enumerate(drawn):
+            images = _applied(scheduled, images, tf.random.fold_in(key, place))
+        return images
+
+    return augment
+
+
+def _applied(scheduled: Scheduled, images: Any, key: Any) -> Any:
+    return scheduled(images, tf.zeros((0,)), tf.constant(0, tf.int64), key)[0]
+
+
+def _parts(restored: Restored, content: Content) -> Callable[[Any], Tensors]:
+    """What gives the numbers asked for, of one run."""
+    model, spec = restored.model, restored.spec
+    outputs: Tensors = {"outputs": model.outputs[0]}
+    if content.logits:
+        outputs["logits"] = model.get_layer("probabilities").input
+    inner, prepare = None, None
+    if content.embeddings is not None and spec.input.kind == "table":
+        # The layers of a table's model lie in a model of their own, behind the preparation.
+        core, prepare = _core(restored), preparation(spec.input.columns)
+        inner = keras.Model(core.input, hidden(core, content.embeddings))
+    elif content.embeddings is not None:
+        outputs["embedding"] = hidden(model, content.embeddings)
+    whole = keras.Model(model.input, outputs)
+
+    def compute(inputs: Any) -> Tensors:
+        found: Tensors = dict(whole(inputs, training=False))
+        if inner is not None and prepare is not None:
+            found["embedding"] = inner(prepare(inputs), training=False)
+        return found
+
+    return compute
+
+
+def _core(restored: Restored) -> keras.Model:
+    """The model whose layers people name."""
+    model = restored.model
+    return model.get_layer(model.name) if restored.spec.input.kind == "table" else model
+
+
+def _widths(restored: Restored, content: Content) -> dict[str, int]:
+    """Numbers of each kind for an input."""
+    widths = {"outputs": restored.spec.outputs}
+    if content.logits:
+        widths["logits"] = restored.spec.outputs
+    if content.embeddings is not None:
+        widths["embedding"] = int(hidden(_core(restored), content.embeddings).shape[1])
+    return widths
+
+
+def hidden(model: keras.Model, name: str) -> Any:
+    """What a layer gives, as one row of numbers for each input: (batch, e).
+
+    Args:
+        model: a functional one.
+        name: of the layer; `BEFORE_HEAD` for what the last layer with weights takes.
+
+    Raises:
+        UsageError: there is no such layer, or it does not give one array of a known size.
+    """
+    known = [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    try:
+        if name:
+            tensor = model.get_layer(name).output
+        else:
+            tensor = [layer for layer in model.layers if layer.weights][-1].input
+    except (ValueError, AttributeError, IndexError):
+        raise UsageError(
+            f"--embeddings {name or 'of the layer before the head'}: the model has no such layer; it has "
+            f"{', '.join(known[:30])}{', ...' if len(known) > 30 else ''}"
+        ) from None
+    shape = getattr(tensor, "shape", (None,))
+    if len(shape) < 2 or None in shape[1:] or int(np.prod(shape[1:])) > MAX_EMBEDDING:
+        raise UsageError(
+            f"--embeddings {name}: gives {tuple(shape)} for an input, and an embedding has a known size of "
+            f"at most {MAX_EMBEDDING:,} numbers; name a layer after the pooling"
+        )
+    flat = tensor if len(shape) == 2 else keras.layers.Flatten()(tensor)
+    return keras.ops.cast(flat, "float32")
