@@ -70,7 +70,10 @@ def test_steps_an_epoch_stand_for_the_data(bigmodel, write):
     ("arguments", "message"),
     [
         (["c.yaml", "--schedule", "-o", "a.jpg"], "--output a.jpg: must end in .png"),
-        (["c.yaml", "--schedule", "training.epochs=1"], "optimizer.learning_rate: `cosine` refuses these"),
+        (
+            ["c.yaml", "--schedule", "optimizer.learning_rate.peak=-1"],
+            "optimizer.learning_rate.peak: must be greater",
+        ),
         (["c.yaml", "training.epochs=1"], "KEY=VALUE: goes with --schedule"),
         (["--steps-per-epoch", "3"], "--steps-per-epoch: goes with --schedule"),
         (["c.yaml"], "c.yaml: has no run under runs/iris yet"),

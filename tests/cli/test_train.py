@@ -85,9 +85,8 @@ def test_a_finished_run_is_extended(bigmodel: Callable[..., Any], iris: Path, tm
     bigmodel("train", "iris.yaml", "--run-dir", "run")
     finished = bigmodel("train", "--resume", "run")
     assert finished.exit_code == 0
-    assert (
-        "note: all 2 epochs are done; more of them with   bigmodel train --resume run training.epochs=4"
-        in (finished.stdout)
+    assert "note: all 2 epochs are done; more of them with   bigmodel train --resume run --epochs 4" in (
+        finished.stdout
     )
     more = bigmodel("train", "--resume", "run", "training.epochs=3")
     assert more.exit_code == 0, more.stderr
