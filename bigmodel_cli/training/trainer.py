@@ -252,13 +252,16 @@ class _Training:
         position = self._load(finite=True)
         if (position.epoch, position.step) == self.rolled_to:
             # Weights from there on overflow at any rate.
-            checkpoint.drop_newest(self.run)
+            if agreement.chief():
+                checkpoint.drop_newest(self.run)
+            agreement.meet()
             position = self._load(finite=True)
         self.rolled_to = (position.epoch, position.step)
         if isinstance(config.optimizer.learning_rate, Component):
             self._set_rate_factor(rate_factor * factor)
             smaller = self.rate_factor
             checkpoint.load(self.run, model, config, finite=True)
+            agreement.meet()
         else:
             smaller = rate * factor
             model.optimizer.learning_rate = smaller
