@@ -139,11 +139,12 @@ def load(run: Run, model: keras.Model, config: Config, *, finite: bool = False) 
         try:
             arrays = _read(path)
             position = Position(**json.loads(arrays.pop("position").tobytes()))
-            then = json.loads(arrays.pop("config").tobytes())
+            # The first ones ever written have neither config nor hash.
+            then = json.loads(arrays.pop("config").tobytes()) if "config" in arrays else None
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             warnings.append(f"{path} is damaged ({error}); going on from the one before")
             continue
-        if changed := fixed_differences(then, config.model_dump(mode="json")):
+        if then and (changed := fixed_differences(then, config.model_dump(mode="json"))):
             raise UsageError(
                 f"{path}: was made with another config ({'; '.join(changed)}); bring {run.config} back to "
                 "that, or train anew"
@@ -169,7 +170,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     # numpy leaves a damaged file open when it is given a path.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    if arrays.pop("sha256").tobytes() != _digest(arrays):
+    if "sha256" in arrays and arrays.pop("sha256").tobytes() != _digest(arrays):
         raise ValueError("its SHA-256 is another one")
     return arrays
 

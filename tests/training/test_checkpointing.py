@@ -197,3 +197,12 @@ def test_a_disk_that_is_nearly_full(
     assert error.value.exit_code == 1
     assert ("saved state: epoch 1, step 4" in str(error.value)) == saved
     assert any(run.path.glob("checkpoints/*.npz")) == saved
+
+
+def test_checkpoints_of_before_there_was_a_hash(tmp_path: Path, model: keras.Model) -> None:
+    run = Run(tmp_path)
+    path = checkpoint.save(run, model, config(), Position(1, 0), keep=2)
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files if name not in ("sha256", "config")}
+    np.savez(path, **arrays)
+    assert checkpoint.load(run, model, config(batch_size=8)) == (Position(1, 0), [])
