@@ -189,6 +189,15 @@ class TrainingProgress:
     def show_outcome(self, outcome: Outcome, run: Run) -> None:
         """The last block: what came out, where it lies, what to type next."""
         self._line("")
+        if outcome.best_epoch is None:
+            # Its time was up in the first epoch: there is nothing yet to evaluate.
+            self._line(
+                f"no epoch is finished, and there is no model yet; go on with   bigmodel train --resume "
+                f"{shlex.quote(str(run.path))}",
+                "bold",
+                last_block=True,
+            )
+            return
         values = "  ".join(
             f"{console.label(name)} {console.metric(value)}"
             for name, value in outcome.metrics.items()

@@ -39,9 +39,12 @@ def test_a_finished_run_is_followed_by_a_new_one(
 def test_an_unfinished_run_goes_on(
     bigmodel: Callable[..., object], config_file: Path, tmp_path: Path
 ) -> None:
-    first = bigmodel("train", config_file, "training.max_minutes=1.0e-9")
+    first = bigmodel("train", config_file, "training.max_minutes=1.0e-9", "training.steps_per_execution=1")
     assert first.exit_code == 0
     assert "note: stopped by training.max_minutes: 1e-09 in epoch 1" in first.stderr + first.stdout
+    assert "no epoch is finished, and there is no model yet; go on with" in first.stdout
+    assert "best epoch" not in first.stdout
+    assert "bigmodel evaluate" not in first.stdout
     (path,) = _runs(tmp_path)
     assert Run(path).read_summary()["status"] == "stopped"
     # What `auto` became is the run's.
