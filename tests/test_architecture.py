@@ -37,10 +37,11 @@ LAYERS = (
     ),
     ("data", "models", "targets", "flops", "metrics", "plots", "pictures", "evaluation_pictures", "inputs"),
     ("build",),
+    ("hidden_layers",),
     ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor"),
     ("cli", "__main__"),
 )
-STAGES = LAYERS[5]
+STAGES = LAYERS[6]
 EXCEPTIONS = {
     # The generator of the catalogue, run by hand and by a test, asks the TFDS source for its names.
     ("catalogue", "data.tfds"),

@@ -278,7 +278,8 @@ class TestContent:
 
     def test_embeddings_are_what_the_head_takes(self, digits: Run, images: Path) -> None:
         from bigmodel_cli import build
-        from bigmodel_cli.prediction import BEFORE_HEAD, Content
+        from bigmodel_cli.hidden_layers import BEFORE_HEAD
+        from bigmodel_cli.prediction import Content
 
         content = Content(probabilities=False, logits=True, embeddings=BEFORE_HEAD)
         rows = list(_predict(digits, images, content=content).rows())
@@ -317,7 +318,8 @@ class TestContent:
 
 
 def test_embeddings_of_a_table(tmp_path: Path) -> None:
-    from bigmodel_cli.prediction import BEFORE_HEAD, Content
+    from bigmodel_cli.hidden_layers import BEFORE_HEAD
+    from bigmodel_cli.prediction import Content
 
     rows = "".join(f"{index % 7},{'ab'[index % 2]},{index % 3}\n" for index in range(40))
     (tmp_path / "t.csv").write_text("n,c,y\n" + rows)

@@ -96,14 +96,14 @@ def command(
 
 
 def _request(run: Run, inputs: list[str], split: str | None, asked: dict[str, Any]) -> Any:
-    from bigmodel_cli import build, prediction, rundir
+    from bigmodel_cli import build, hidden_layers, prediction, rundir
 
     chosen = asked["top_k"] or asked["logits"] or asked["embeddings"]
     content = prediction.Content(
         probabilities=asked["probabilities"] or not chosen,
         logits=asked["logits"],
         top_k=asked["top_k"],
-        embeddings=(asked["layer"] or prediction.BEFORE_HEAD) if asked["embeddings"] else None,
+        embeddings=(asked["layer"] or hidden_layers.BEFORE_HEAD) if asked["embeddings"] else None,
     )
     return prediction.Request(
         run,

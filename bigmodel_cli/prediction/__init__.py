@@ -4,13 +4,12 @@ Inputs pass through in batches: read and decoded in parallel, computed, and put 
 become the file at the end. What is held in memory does not grow with their number.
 """
 
-from bigmodel_cli.prediction.content import BEFORE_HEAD, Content
+from bigmodel_cli.prediction.content import Content
 from bigmodel_cli.prediction.sources import Request
 from bigmodel_cli.prediction.stream import InterruptedPredictionError, Predictions, predict
 from bigmodel_cli.prediction.writing import FORMATS, check_output
 
 __all__ = [
-    "BEFORE_HEAD",
     "FORMATS",
     "Content",
     "InterruptedPredictionError",

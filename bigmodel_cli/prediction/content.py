@@ -12,9 +12,6 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.inputs.blocks import Block
 
-BEFORE_HEAD = ""
-"""Name of the layer whose outputs are embeddings, where none is named: the one before the head."""
-
 NOT_FINITE = "the model's output is not finite"
 
 

@@ -15,11 +15,9 @@ from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import DataSpec, Mixing
 from bigmodel_cli.data.pipeline import Scheduled
 from bigmodel_cli.errors import BigmodelError, UsageError
+from bigmodel_cli.hidden_layers import hidden, trained_layers
 from bigmodel_cli.models.preparation import preparation
 from bigmodel_cli.prediction.content import Content
-
-MAX_EMBEDDING = 65_536
-"""Numbers of one input's embedding: more would be columns of a file that nobody can read."""
 
 Tensors = dict[str, Any]
 
@@ -173,7 +171,7 @@ def _parts(restored: Restored, content: Content) -> Callable[[Any], Tensors]:
     inner, prepare = None, None
     if content.embeddings is not None and spec.input.kind == "table":
         # The layers of a table's model lie in a model of their own, behind the preparation.
-        core, prepare = _core(restored), preparation(spec.input.columns)
+        core, prepare = trained_layers(restored), preparation(spec.input.columns)
         inner = keras.Model(core.input, hidden(core, content.embeddings))
     elif content.embeddings is not None:
         outputs["embedding"] = hidden(model, content.embeddings)
@@ -188,48 +186,11 @@ def _parts(restored: Restored, content: Content) -> Callable[[Any], Tensors]:
     return compute
 
 
-def _core(restored: Restored) -> keras.Model:
-    """The model whose layers people name."""
-    model = restored.model
-    return model.get_layer(model.name) if restored.spec.input.kind == "table" else model
-
-
 def _widths(restored: Restored, content: Content) -> dict[str, int]:
     """Numbers of each kind for an input."""
     widths = {"outputs": restored.spec.outputs}
     if content.logits:
         widths["logits"] = restored.spec.outputs
     if content.embeddings is not None:
-        widths["embedding"] = int(hidden(_core(restored), content.embeddings).shape[1])
+        widths["embedding"] = int(hidden(trained_layers(restored), content.embeddings).shape[1])
     return widths
-
-
-def hidden(model: keras.Model, name: str) -> Any:
-    """What a layer gives, as one row of numbers for each input: (batch, e).
-
-    Args:
-        model: a functional one.
-        name: of the layer; `BEFORE_HEAD` for what the last layer with weights takes.
-
-    Raises:
-        UsageError: there is no such layer, or it does not give one array of a known size.
-    """
-    known = [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    try:
-        if name:
-            tensor = model.get_layer(name).output
-        else:
-            tensor = [layer for layer in model.layers if layer.weights][-1].input
-    except (ValueError, AttributeError, IndexError):
-        raise UsageError(
-            f"--embeddings {name or 'of the layer before the head'}: the model has no such layer; it has "
-            f"{', '.join(known[:30])}{', ...' if len(known) > 30 else ''}"
-        ) from None
-    shape = getattr(tensor, "shape", (None,))
-    if len(shape) < 2 or None in shape[1:] or int(np.prod(shape[1:])) > MAX_EMBEDDING:
-        raise UsageError(
-            f"--embeddings {name}: gives {tuple(shape)} for an input, and an embedding has a known size of "
-            f"at most {MAX_EMBEDDING:,} numbers; name a layer after the pooling"
-        )
-    flat = tensor if len(shape) == 2 else keras.layers.Flatten()(tensor)
-    return keras.ops.cast(flat, "float32")
