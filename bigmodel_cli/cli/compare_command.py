@@ -13,7 +13,7 @@ from bigmodel_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from bigmodel_cli.comparison import Comparison
-    from bigmodel_cli.comparison.page import Picture, Table
+    from bigmodel_cli.pages import Picture, Table
 
 
 @click.command("compare")
@@ -46,7 +46,7 @@ def command(
     from bigmodel_cli.cli import compare_tables, console
 
     found = comparison.compare([rundir.find(run) for run in runs], split, seed)  # type: ignore[arg-type]
-    shown = list(compare_tables.tables(found))
+    shown = list(compare_tables.grouped(found))
     picture = _picture(found, output) if output or html else None
     if html is not None:
         _write_page(html, found, shown, picture)
@@ -57,8 +57,9 @@ def command(
         }
         console.print_json({**found.to_json(), **written})
         return
-    for table in shown:
-        _print(table)
+    for _, tables in shown:
+        for table in tables:
+            _print(table)
     if (output or html) and picture is None:
         click.echo("no picture: none of these runs has finished an epoch")
     for path in (output if picture else None, html):
@@ -90,7 +91,7 @@ def _picture(found: Comparison, path: Path | None) -> Picture | None:
         found: the runs.
         path: where the user wants it; None for nowhere.
     """
-    from bigmodel_cli.comparison.page import Picture
+    from bigmodel_cli.pages import Picture
     from bigmodel_cli.plots.comparison import compared_curves
 
     histories = dict(zip(found.labels, [run.history() for run in found.runs], strict=True))
@@ -113,12 +114,14 @@ def _picture(found: Comparison, path: Path | None) -> Picture | None:
     )
 
 
-def _write_page(path: Path, found: Comparison, tables: list[Table], picture: Picture | None) -> None:
-    from bigmodel_cli import __version__
-    from bigmodel_cli.comparison.page import write_page
+def _write_page(
+    path: Path, found: Comparison, shown: list[tuple[str, list[Table]]], picture: Picture | None
+) -> None:
+    from bigmodel_cli import __version__, pages
 
     title = f"{found.labels[0]} and {', '.join(found.labels[1:])}"
-    intro = [
-        f"{len(found.runs)} runs compared by bigmodel {__version__}; {found.labels[0]} is the reference.",
-    ]
-    write_page(path, f"Comparison of {title}", intro, tables, picture)
+    told = f"{len(found.runs)} runs compared by bigmodel {__version__}; {found.labels[0]} is the reference."
+    sections = [pages.Section(name, tables) for name, tables in shown]
+    if picture is not None:
+        sections.append(pages.Section("Curves", [picture]))
+    pages.write_page(path, f"Comparison of {title}", [pages.Paragraph(told)], sections)

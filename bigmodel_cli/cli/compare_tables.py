@@ -9,20 +9,28 @@ from typing import Any
 from bigmodel_cli.cli import console
 from bigmodel_cli.comparison import Comparison, Cost
 from bigmodel_cli.comparison.differences import Difference
-from bigmodel_cli.comparison.page import Table
 from bigmodel_cli.comparison.pairing import PairedResult
 from bigmodel_cli.comparison.scores import Score, ScoreRow
+from bigmodel_cli.pages import Table
 
 _LONGEST = 48
 
 
-def tables(found: Comparison) -> Iterator[Table]:
-    """Runs, config, data, machines, metrics, tests, speed and size; those that have something to say."""
-    yield _runs(found)
-    yield _differences(found, "Config", "key", found.config, "the configs are the same")
-    yield _data(found)
+def grouped(found: Comparison) -> Iterator[tuple[str, list[Table]]]:
+    """Tables under headings: what differs, what was measured, what it cost."""
+    differing = [
+        _runs(found),
+        _differences(found, "Config", "key", found.config, "the configs are the same"),
+        _data(found),
+    ]
     if found.environment:
-        yield _differences(found, "Versions and machines", "what", found.environment, "")
+        differing.append(_differences(found, "Versions and machines", "what", found.environment, ""))
+    yield "What differs", differing
+    yield "Metrics", list(_measured(found))
+    yield "Speed and size", [_costs(found)]
+
+
+def _measured(found: Comparison) -> Iterator[Table]:
     if found.validation:
         yield _scores(found, "Validation metrics at the best epoch", found.validation,
                       _note(found, "validation"))  # fmt: skip
@@ -33,7 +41,6 @@ def tables(found: Comparison) -> Iterator[Table]:
     title = f"{found.split.capitalize()} metrics with 95% intervals"
     yield _scores(found, title, found.measured, (*missing, *_note(found, "measured")))
     yield _paired(found)
-    yield _costs(found)
 
 
 def _note(found: Comparison, about: str) -> tuple[str, ...]:
@@ -167,5 +174,5 @@ def _costs(found: Comparison) -> Table:
         rows.append((name, *("-" if value is None else text(value) for value in values)))
     right = tuple(range(1, len(found.labels) + 1))
     return Table(
-        "Speed and size", ("figure", *found.labels), tuple(rows), right=right, notes=_note(found, "costs")
+        "Training and model", ("figure", *found.labels), tuple(rows), right=right, notes=_note(found, "costs")
     )

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bigmodel_cli.comparison.page import Picture, Table, write_page
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.pages import Code, Figures, Paragraph, Picture, Section, Table, Terms, write_page
 
 TABLE = Table(
     "Test <metrics>", ("metric", 'run "a"', "b&c"), (("loss", "0.1", "0.2"), ("<script>", "1", "2")),
@@ -28,7 +28,8 @@ class Tags(HTMLParser):
 def test_page(tmp_path):
     path = tmp_path / "page.html"
     picture = Picture(b"PNG", "Curves", 'of "a"', b"DARK")
-    write_page(path, "a & b", ["one"], [TABLE, Table("Nothing", (), (), notes=("not evaluated",))], picture)
+    tables = [TABLE, Table("Nothing", (), (), notes=("not evaluated",))]
+    write_page(path, "a & b", [Paragraph("one")], [Section("<All>", tables), Section("Curves", [picture])])
     text = path.read_text(encoding="utf-8")
     parser = Tags()
     parser.feed(text)
@@ -46,11 +47,29 @@ def test_page(tmp_path):
     (source,) = [attrs for tag, attrs in parser.found if tag == "source"]
     assert source == {"media": "(prefers-color-scheme: dark)", "srcset": "data:image/png;base64,REFSSw=="}
     assert text.count("<span>best</span>") == 1
-    assert "<h2>Nothing</h2>" in text
+    assert "<h3>Nothing</h3>" in text and "<h2>&lt;All&gt;</h2>" in text
+    assert "nav" not in tags
     # Nothing is fetched.
     assert not re.search(r"""(src|href|srcset)="(?!data:)|url\(|@import|https?:""", text)
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere/p\.html: cannot be written"):
-        write_page(tmp_path / "nowhere" / "p.html", "t", [], [TABLE], None)
+        write_page(tmp_path / "nowhere" / "p.html", "t", [], [Section("s", [TABLE])])
+
+
+def test_contents_point_to_the_sections(tmp_path):
+    path = tmp_path / "page.html"
+    parts = (
+        Figures([("accuracy", "<0.9>", "baseline 0.1")]),
+        Terms([("seed", "a & b")]),
+        Code("x: <1>\n  y: 2"),
+    )
+    write_page(path, "t", [], [Section(f"part {index}", [part]) for index, part in enumerate(parts)])
+    text = path.read_text(encoding="utf-8")
+    parser = Tags()
+    parser.feed(text)
+    targets = [attrs["href"] for tag, attrs in parser.found if tag == "a"]
+    assert targets == [f"#{attrs['id']}" for tag, attrs in parser.found if tag == "section"]
+    assert len(targets) == 3
+    assert "&lt;0.9&gt;" in text and "<dd>a &amp; b</dd>" in text and "x: &lt;1&gt;\n  y: 2" in text
