@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.build import BATCH_SIZE, Restored
+from bigmodel_cli.contracts import Inputs
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.models.preparation import preparation
 
 BEFORE_HEAD = ""
 """Name of the layer whose outputs are embeddings, where none is named: the one before the head."""
@@ -52,3 +54,31 @@ def hidden(model: keras.Model, name: str) -> Any:
         )
     flat = tensor if len(shape) == 2 else keras.layers.Flatten()(tensor)
     return keras.ops.cast(flat, "float32")
+
+
+def embeddings(restored: Restored, inputs: Inputs, name: str = BEFORE_HEAD) -> np.ndarray:
+    """What a layer gives for a few raw inputs.
+
+    Args:
+        restored: the run.
+        inputs: (n, *input.shape); for a table a dict of column key -> (n,).
+        name: as of `hidden`.
+
+    Returns:
+        (n, e) float32.
+
+    Raises:
+        UsageError: as `hidden`.
+    """
+    core = trained_layers(restored)
+    inner = keras.Model(core.input, hidden(core, name))
+    prepare = preparation(restored.spec.input.columns) if restored.spec.input.kind == "table" else None
+    count = len(next(iter(inputs.values())) if isinstance(inputs, dict) else inputs)
+    blocks = []
+    for start in range(0, count, BATCH_SIZE):
+        rows = slice(start, start + BATCH_SIZE)
+        block: Any = {key: cells[rows] for key, cells in inputs.items()} if prepare else inputs[rows]
+        if prepare:
+            block = prepare({key: keras.ops.convert_to_tensor(cells) for key, cells in block.items()})
+        blocks.append(np.asarray(inner(block, training=False), np.float32))
+    return np.concatenate(blocks)
