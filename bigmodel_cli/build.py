@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from bigmodel_cli import components, validation
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import DataSpec, SplitName
+from bigmodel_cli.contracts import DataSpec, Source, SplitName
 from bigmodel_cli.data import statistics
 from bigmodel_cli.data.disk_cache import DiskCache, default_folder
 from bigmodel_cli.data.division import split
@@ -34,6 +34,11 @@ from bigmodel_cli.targets import original_units
 
 BATCH_SIZE = 256
 """Examples in a batch of evaluation and prediction."""
+
+_SEVERAL_LABELS = (
+    "an example has several labels, rare and frequent ones, so no weight or number of copies of it evens "
+    "them out; for rare labels use the loss binary_focal_crossentropy with apply_class_balancing and alpha"
+)
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -75,19 +80,8 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         DataError: it is not there, cannot be read, or does not give the splits asked for.
     """
     dataset = config.dataset
-    definition, given = validation.dataset_definition(dataset.name, dataset.parameters.get("data_dir"))
-    assert definition.builder is not None
-    source = definition.builder(config.seed, **dataset.parameters, **given)
-    splits = split(
-        source,
-        splits={name: text for name, text in dataset.splits.model_dump().items() if text is not None},
-        validation_fraction=dataset.validation_fraction,
-        test_fraction=dataset.test_fraction,
-        limit=dataset.limit,
-        seed=config.seed,
-        split_by=dataset.split_by.choice if dataset.split_by else None,
-        stratify=dataset.stratify,
-    )
+    source = open_source(config)
+    splits = divide(config, source)
     with data_errors_told():
         spec = statistics.describe(source, splits, dataset.prepare, known=known)
     spec = replace(spec, name=dataset.name)
@@ -104,7 +98,58 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         cache_dir,
         limit,
     )
-    return Data(spec, splits, storage, keeping, tuple(source.notes))
+    return Data(spec, splits, storage, keeping, (*source.notes, *_labels_note(spec)))
+
+
+def _labels_note(spec: DataSpec) -> list[str]:
+    """What a model cannot learn of labels."""
+    absent = [
+        f"`{name}`" for name, count in zip(spec.target.names, spec.target.counts, strict=False) if not count
+    ]
+    if spec.task != "multi_label" or not absent:
+        return []
+    more = f" and {len(absent) - 10} others" if len(absent) > 10 else ""
+    return [
+        f"no example of the training split has the label {', '.join(absent[:10])}{more}: the model will "
+        "learn that none ever has"
+    ]
+
+
+def open_source(config: Config) -> Source:
+    """A config's dataset before it is divided.
+
+    Raises:
+        DataError: it is not there or cannot be read.
+    """
+    dataset = config.dataset
+    definition, given = validation.dataset_definition(dataset.name, dataset.parameters.get("data_dir"))
+    assert definition.builder is not None
+    source: Source = definition.builder(config.data_seed, **dataset.parameters, **given)
+    return source
+
+
+def divide(config: Config, source: Source) -> dict[SplitName, SplitData]:
+    """A source's examples as the config divides them.
+
+    Args:
+        config: complete.
+        source: from `open_source` of a config with the same dataset.
+
+    Raises:
+        DataError: the source does not give the splits asked for.
+    """
+    dataset = config.dataset
+    return split(
+        source,
+        splits={name: text for name, text in dataset.splits.model_dump().items() if text is not None},
+        validation_fraction=dataset.validation_fraction,
+        test_fraction=dataset.test_fraction,
+        limit=dataset.limit,
+        seed=config.data_seed,
+        split_by=dataset.split_by.choice if dataset.split_by else None,
+        stratify=dataset.stratify,
+        fold=dataset.fold,
+    )
 
 
 def _prepared_bytes(prepare: keras.Model, spec: DataSpec) -> int:
@@ -146,7 +191,10 @@ def resampling(config: Config, train: SplitData, spec: DataSpec) -> np.ndarray |
     if how is None:
         return None
     if spec.task != "classification":
-        raise DataError(f"dataset.resample: `{how}` is for classification, but {spec.name} is for regression")
+        raise DataError(
+            f"dataset.resample: `{how}` is for classification, but {spec.name} is for {spec.task}; leave it "
+            "out" + (f": {_SEVERAL_LABELS}" if spec.task == "multi_label" else "")
+        )
     return resampled_counts(train.targets(), how, config.seed)
 
 
@@ -162,7 +210,10 @@ def class_weights(config: Config, spec: DataSpec) -> dict[int, float] | None:
     if asked is None:
         return None
     if spec.task != "classification":
-        raise DataError(f"dataset.class_weights: are for classification, but {spec.name} is for regression")
+        raise DataError(
+            f"dataset.class_weights: are for classification, but {spec.name} is for {spec.task}; leave them "
+            "out" + (f": {_SEVERAL_LABELS}" if spec.task == "multi_label" else "")
+        )
     if asked == "balanced":
         total = sum(spec.target.counts)
         return {
@@ -187,7 +238,7 @@ def build_model(
     precision: Precision = "float32",
     scope: AbstractContextManager[Any] | None = None,
 ) -> keras.Model:
-    """The config's model: raw inputs to logits (classification) or values (regression).
+    """The config's model: raw inputs to logits (of classes or labels) or values (regression).
 
     Weights depend on the config's seed alone, not on the precision.
 
@@ -244,6 +295,9 @@ def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
         inputs, outputs = prepare.input, core(prepare.output)
     if data.task == "classification":
         outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(outputs)
+    elif data.task == "multi_label":
+        # Each label on its own: their probabilities do not sum to 1.
+        outputs = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(outputs)
     elif data.target.scaling != "none":
         outputs = original_units(outputs, data.target)
     return keras.Model(inputs, outputs, name=model.name)

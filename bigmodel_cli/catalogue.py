@@ -17,7 +17,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-Section = Literal["optimizers", "losses", "metrics", "schedules"]
+Section = Literal[
+    "optimizers", "losses", "metrics", "schedules", "layers", "initializers", "regularizers", "constraints"
+]
 FILE = Path(__file__).with_name("catalogue.json")
 
 # Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
@@ -31,7 +33,13 @@ _NOT_FOR_CONFIGS = {
         "OneHotMeanIoU", "Poisson",
     },
     "schedules": {"LearningRateSchedule"},
+    "initializers": {"Initializer", "RandomInitializer", "STFT"},
+    "regularizers": {"Regularizer"},
+    "constraints": {"Constraint"},
 }  # fmt: skip
+# Functions that work on gradients or tensors rather than name an activation; `glu` halves the width, and
+# `threshold` has no default.
+_NO_ACTIVATIONS = {"deserialize", "get", "serialize", "glu", "threshold"}
 # Set by the tool itself: names and dtypes, logits (our classifiers give them), the per-example form of
 # losses; averaged weights and loss scaling have keys of their own (`optimizer.ema`, `optimizer.loss_scale`).
 _SET_BY_US = {
@@ -40,6 +48,9 @@ _SET_BY_US = {
     "multi_label", "num_regressors", "sparse_y_true", "sparse_y_pred", "ignore_class", "axis",
     "learning_rate",
 }  # fmt: skip
+_KEYS_ELSEWHERE = {"optimizers", "losses", "metrics", "schedules"}
+# Of the parts of layers, only what the seed of the config decides.
+_NO_KEYS = {"self", "name", "dtype", "kwargs", "args", "seed", "input_axes", "output_axes"}
 # Keys of our own in a section, for more than the classes that have such a parameter.
 _KEYS_OF_SECTIONS = {("losses", "label_smoothing")}
 
@@ -98,6 +109,7 @@ _KNOWN: Mapping[str, Any] = {
     "class_aggregation": Literal["uniform_average", "variance_weighted_average"] | None,
     "exclude_layers": list[str] | None,
     "ns_steps": _Count,
+    "axis": int | list[int],
 }
 
 
@@ -137,12 +149,14 @@ class Entry:
         keras_class: attribute of the Keras module of its section.
         summary: first line of the Keras docstring.
         parameters: in the order of the Keras signature.
+        aliases: other names of the class in Keras.
     """
 
     name: str
     keras_class: str
     summary: str
     parameters: tuple[Parameter, ...]
+    aliases: tuple[str, ...] = ()
 
 
 def _snake(name: str) -> str:
@@ -165,6 +179,7 @@ def entries(section: Section) -> Mapping[str, Entry]:
             item["class"],
             item["summary"],
             tuple(Parameter(**parameter) for parameter in item["parameters"]),
+            tuple(item.get("aliases", ())),
         )
         for name, item in _document()[section].items()
     }
@@ -178,10 +193,16 @@ def find(section: Section, name: str) -> Entry | None:
         (
             entry
             for entry in table.values()
-            if wanted in (entry.name.replace("_", ""), entry.keras_class.lower())
+            if wanted
+            in (entry.name.replace("_", ""), *(name.lower() for name in (entry.keras_class, *entry.aliases)))
         ),
         None,
     )
+
+
+def activations() -> list[str]:
+    """Names of the Keras activations, sorted."""
+    return list(_document()["activations"])
 
 
 def tfds_names() -> list[str]:
@@ -196,7 +217,7 @@ def versions() -> Mapping[str, str]:
 
 def _argument_docs(docstring: str) -> dict[str, str]:
     """Descriptions from a Google-style `Args:` section, each on one line."""
-    match = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(docstring), re.M | re.S)
+    match = re.search(r"^Arg(?:ument)?s:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(docstring), re.M | re.S)
     found: dict[str, str] = {}
     for item in re.finditer(
         r"^ {4}(\w+)(?: \([^)]*\))?:(.*?)(?=^ {4}\w+(?: \([^)]*\))?:|\Z)",
@@ -229,7 +250,8 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
                 "description": docs.get(name, ""),
             }
             for name, parameter in inspect.signature(kind).parameters.items()
-            if name not in _SET_BY_US and (section, name) not in _KEYS_OF_SECTIONS
+            if name not in (_SET_BY_US if section in _KEYS_ELSEWHERE else _NO_KEYS)
+            and (section, name) not in _KEYS_OF_SECTIONS
         ]
         name = class_name.lower() if section == "optimizers" else _snake(class_name)
         entry: dict[str, Any] = {
@@ -237,9 +259,54 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
             "summary": _summary(kind.__doc__ or ""),
             "parameters": parameters,
         }
+        if section in ("initializers", "regularizers", "constraints"):
+            entry["aliases"] = sorted(
+                other for other in dir(module) if getattr(module, other) is kind and other != class_name
+            )
         if section == "optimizers":
             entry["learning_rate"] = inspect.signature(kind).parameters["learning_rate"].default
         yield name, entry
+
+
+def _inspect_layers(module: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Layers under their names in configs: `conv2d`, `max_pooling2d`, `lstm`, `relu`."""
+    from bigmodel_cli import layer_parameters as own
+
+    names: dict[type, list[str]] = {}
+    for name in sorted(dir(module)):
+        kind = getattr(module, name)
+        if inspect.isclass(kind) and issubclass(kind, module.Layer) and name not in own.LEFT_OUT:
+            names.setdefault(kind, []).append(name)
+    for kind, known in names.items():
+        class_name = kind.__name__ if kind.__name__ in known else known[0]
+        docs = {**own.DESCRIPTIONS, **_argument_docs(kind.__doc__ or "")}
+        parameters = [
+            {
+                "name": name,
+                "required": parameter.default is inspect.Parameter.empty,
+                "default": None if parameter.default is inspect.Parameter.empty else parameter.default,
+                "description": docs.get(name, ""),
+            }
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if name not in own.SET_BY_US and name != "dtype"
+        ]
+        if "use_causal_mask" in inspect.signature(kind.call).parameters:
+            parameters.append(own.CAUSAL)
+        yield (
+            _snake_layer(class_name),
+            {
+                "class": class_name,
+                "summary": _summary(kind.__doc__ or ""),
+                "aliases": [name for name in known if name != class_name],
+                "parameters": [*parameters, *own.COMMON],
+            },
+        )
+
+
+def _snake_layer(name: str) -> str:
+    """As Keras calls a layer without a name, but for the family of `ReLU`: `conv2d_transpose`."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name.replace("ReLU", "Relu").replace("PRelu", "Prelu"))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def learning_rate(optimizer: str) -> float:
@@ -265,12 +332,21 @@ def generate() -> dict[str, Any]:
         "metrics": (keras.metrics, keras.metrics.Metric),
         "schedules": (keras.optimizers.schedules, keras.optimizers.schedules.LearningRateSchedule),
     }
+    for section, base in (("initializers", "Initializer"), ("regularizers", "Regularizer"), ("constraints", "Constraint")):
+        module = getattr(keras, section)
+        sections[section] = (module, getattr(module, base))
     found = {section: dict(_inspect(module, section, base)) for section, (module, base) in sections.items()}
+    found["layers"] = dict(_inspect_layers(keras.layers))
     # What people mean by accuracy is top-1; the Keras class of that name compares for equality.
     found["metrics"]["accuracy"] = found["metrics"].pop("sparse_categorical_accuracy")
     return {
         "versions": {name: version(name) for name in ("keras", "tensorflow-datasets")},
         **{section: dict(sorted(table.items())) for section, table in found.items()},
+        "activations": sorted(
+            name
+            for name in dir(keras.activations)
+            if inspect.isfunction(getattr(keras.activations, name)) and name not in _NO_ACTIVATIONS
+        ),
         "tfds": sorted(known_names()),
     }
 

@@ -1,7 +1,7 @@
 """Names in a config to the things they name, and their parameters to what those things accept.
 
 Built-ins and plug-ins come through the same door, the entry points `bigmodel.<kind>`; optimizers,
-losses and metrics are Keras classes, from the catalogue; schedules are both. A name of the form
+losses, metrics, layers and their parts are Keras classes, from the catalogue; schedules are both. A name of the form
 `package.module:function` names one's own.
 """
 
@@ -24,14 +24,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
-from bigmodel_cli import catalogue
+from bigmodel_cli import catalogue, layer_parameters
 
 Kind = Literal[
-    "models", "datasets", "augmentations", "schedules", "optimizers", "losses", "metrics", "trackers"
-]
+    "models", "datasets", "augmentations", "schedules", "optimizers", "losses", "metrics", "trackers",
+    "layers", "initializers", "regularizers", "constraints",
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = typing.get_args(Kind)
 
-_FROM_KERAS: frozenset[str] = frozenset({"optimizers", "losses", "metrics", "schedules"})
+_FROM_KERAS: frozenset[str] = frozenset(typing.get_args(catalogue.Section))
 _FROM_ENTRY_POINTS: frozenset[str] = frozenset(
     {"models", "datasets", "augmentations", "schedules", "trackers"}
 )
@@ -147,7 +148,7 @@ def _by_position(signature: inspect.Signature) -> list[inspect.Parameter]:
 def _from_catalogue(kind: Kind, entry: catalogue.Entry) -> Definition:
     fields = {
         item.name: (
-            item.annotation,
+            layer_parameters.annotation(entry.keras_class, item) if kind == "layers" else item.annotation,
             Field(... if item.required else item.default, description=item.description),
         )
         for item in entry.parameters

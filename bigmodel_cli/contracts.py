@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "multi_label", "regression"]
+"""One class out of several; any number of labels at once; or numbers."""
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: Mapping[str, SplitName] = {
     "train": "train", "training": "train",
@@ -94,10 +95,10 @@ class TargetSpec:
     """What one example's target is.
 
     Attributes:
-        shape: () for a class index, (targets,) for regression.
-        dtype: int32 for a class index, float32 for regression.
-        names: of the classes, or of the regression targets.
-        counts: examples of each class in the training split; classification only, else empty.
+        shape: () for a class index, (labels,) for multi-label, (targets,) for regression.
+        dtype: int32 for a class index, float32 for labels (each 0 or 1) and for regression.
+        names: of the classes, of the labels, or of the regression targets.
+        counts: examples of each class, or with each label, in the training split; empty for regression.
         mean: of each regression target over the training split; regression only, else empty.
         scaling: what the model learns in a regression: the values themselves (`none`), standardized, or the
             standardized sign(y) * log(1 + |y|).
@@ -122,7 +123,7 @@ class DataSpec:
     Attributes:
         name: as the config names it.
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
-        task: classification (one class out of several) or regression.
+        task: classification (one class out of several), multi_label (any number of labels) or regression.
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.
@@ -137,7 +138,7 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a model gives for one example: classes, or regression targets."""
+        """Numbers that a model gives for one example: classes, labels, or regression targets."""
         return len(self.target.names)
 
     def to_json(self) -> dict[str, Any]:
@@ -254,7 +255,7 @@ ModelBuilder = Callable[..., "keras.Model"]
 
 The model takes raw inputs (batch, *input.shape) in `input.dtype` and scales them itself; of a table it takes
 the prepared tensors (`models.layers.features` makes both). It gives (batch, outputs): logits for
-classification, values for regression.
+classification and for labels, values for regression.
 """
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]

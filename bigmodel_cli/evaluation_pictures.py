@@ -11,8 +11,9 @@ from bigmodel_cli import pictures, plots
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.splits import SplitData
-from bigmodel_cli.metrics import ClassificationReport, RegressionReport
+from bigmodel_cli.metrics import ClassificationReport, MultiLabelReport, RegressionReport
 from bigmodel_cli.plots import Theme
+from bigmodel_cli.targets import predicted_labels
 
 
 def draw(
@@ -20,7 +21,7 @@ def draw(
     split: SplitData,
     targets: np.ndarray,
     outputs: np.ndarray,
-    report: ClassificationReport | RegressionReport,
+    report: ClassificationReport | MultiLabelReport | RegressionReport,
     folder: Path,
     *,
     title: str,
@@ -33,8 +34,8 @@ def draw(
     Args:
         spec: of the data.
         split: the examples.
-        targets: of the examples: class indices (n,) or values (n, targets).
-        outputs: of the model: probabilities (n, classes) or predictions (n, targets).
+        targets: of the examples: class indices (n,), labels (n, labels) of 0 and 1, or values (n, targets).
+        outputs: of the model: probabilities (n, classes) or (n, labels), or predictions (n, targets).
         report: the metrics.
         folder: where the PNGs go.
         title: above all.
@@ -47,6 +48,8 @@ def draw(
         if spec.input.kind == "image":
             found += _images(spec, split, targets, outputs, folder, title, theme)
         return found
+    if isinstance(report, MultiLabelReport):
+        return _multi_label(spec, split, targets, outputs, folder, title, theme)
     found = pictures.regression(spec, outputs, targets, folder, title=title, theme=theme)
     if pictures.has_line(spec):
         found.append(
@@ -79,6 +82,41 @@ def _classification(
         ),
         plots.reliability(targets, outputs, folder / "reliability.png", title=title, theme=theme),
     ]
+
+
+def _multi_label(
+    spec: DataSpec,
+    split: SplitData,
+    targets: np.ndarray,
+    outputs: np.ndarray,
+    folder: Path,
+    title: str,
+    theme: Theme,
+) -> list[Path]:
+    names, flags = spec.target.names, targets.astype(np.int64)
+    # Every label of every example is a decision between two classes: without the label and with it.
+    decisions, sides = flags.ravel(), np.stack([1 - outputs.ravel(), outputs.ravel()], axis=1)
+    found = [
+        plots.label_bars(
+            flags, predicted_labels(outputs), names, folder / "labels.png", title=title, theme=theme
+        ),
+        plots.roc_curves(flags, outputs, names, folder / "roc.png", title=title, theme=theme),
+        plots.precision_recall_curves(
+            flags, outputs, names, folder / "precision_recall.png", title=title, theme=theme
+        ),
+        plots.reliability(
+            decisions,
+            sides,
+            folder / "reliability.png",
+            title=f"{title}: every label on its own",
+            theme=theme,
+        ),
+    ]
+    if spec.input.kind == "image":
+        first = split.first(pictures.IMAGES).arrays()[0]
+        path = folder / "predictions.png"
+        found.append(pictures.image_grid(spec, first, outputs, targets, path, title=title, theme=theme))
+    return found
 
 
 def _images(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli import plots
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.plots import Theme
+from bigmodel_cli.targets import joined_labels, predicted_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,32 +22,46 @@ def image_grid(
     spec: DataSpec,
     inputs: np.ndarray,
     outputs: np.ndarray,
-    targets: Sequence[int | None] | np.ndarray,
+    targets: Sequence[Any] | np.ndarray,
     path: Path,
     *,
     title: str,
     details: Sequence[str] = (),
     theme: Theme = "light",
 ) -> Path:
-    """The first images with their predicted and true class.
+    """The first images with their predicted and true class, or labels.
+
+    Beside predicted labels stands the probability of the least certain decision among them.
 
     Args:
-        spec: of a classification of images.
+        spec: of a classification of images, or of their labels.
         inputs: uint8 (n, height, width, channels); of these the first 25.
-        outputs: probabilities (n, classes).
-        targets: class indices (n,); None where the class is not known.
+        outputs: probabilities (n, classes) or (n, labels).
+        targets: class indices (n,), or labels (n, labels) of 0 and 1; None where they are not known.
         path: the PNG to write.
         title: above all.
         details: a second line for each image; without, the true class of the wrong.
         theme: light or dark.
     """
+    import numpy as np
+
     names = spec.target.names
     images, shown = inputs[:IMAGES], outputs[:IMAGES]
-    labels = [None if target is None else names[int(target)] for target in targets[:IMAGES]]
-    predicted = [names[index] for index in shown.argmax(axis=1)]
+    confidences = shown.max(axis=1)
+    if spec.task == "multi_label":
+        predicted = _label_texts(spec, predicted_labels(shown))
+        labels = [None if flags is None else _label_texts(spec, flags[None])[0] for flags in targets[:IMAGES]]
+        confidences = np.maximum(shown, 1 - shown).min(axis=1)
+    else:
+        labels = [None if target is None else names[int(target)] for target in targets[:IMAGES]]
+        predicted = [names[index] for index in shown.argmax(axis=1)]
     return plots.image_grid(
-        images, labels, predicted, shown.max(axis=1), path, title=title, details=details, theme=theme
+        images, labels, predicted, confidences, path, title=title, details=details, theme=theme
     )
+
+
+def _label_texts(spec: DataSpec, flags: np.ndarray) -> list[str]:
+    return [text or "no label" for text in joined_labels(flags, spec.target.names)]
 
 
 def regression(

@@ -15,12 +15,14 @@ from pydantic_core import PydanticUndefined
 from bigmodel_cli import components
 from bigmodel_cli.components import Definition, Kind
 from bigmodel_cli.config.schema import (
+    About,
     AugmentationItem,
     Checkpoint,
     Config,
     Dataset,
     Divergence,
     EarlyStopping,
+    Fold,
     LayerRule,
     Loss,
     Optimizer,
@@ -42,6 +44,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("dataset", "Besides these, the parameters of the dataset of that `name`.", Dataset),
     ("dataset.splits", "In the slicing syntax of TensorFlow Datasets; what is not given is made.", Splits),
     ("dataset.split_by", "`null`: as `splits` and the fractions say.", SplitBy),
+    ("dataset.fold", "`null`: no cross-validation.", Fold),
     (
         "dataset.prepare",
         "For tables. Learned on the training split, kept in the run, and part of the saved model, which "
@@ -66,6 +69,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("training.reduce_on_plateau", "`null`: the learning rate goes its own way.", ReduceOnPlateau),
     ("training.divergence", "", Divergence),
     ("training.checkpoint", "", Checkpoint),
+    ("about", "`null`: nothing is stated.", About),
 )
 _OWN: tuple[tuple[str, Kind], ...] = (
     ("Models", "models"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -91,9 +92,24 @@ class Run:
         return self.path / "tags.json"
 
     @property
+    def calibration(self) -> Path:
+        """What `evaluate` fitted on the validation split: a temperature, and a threshold of two classes."""
+        return self.path / "calibration.json"
+
+    @property
     def summary(self) -> Path:
         """Status, best epoch, final metrics, wall time."""
         return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The run as one HTML page."""
+        return self.path / "report.html"
+
+    @property
+    def model_card(self) -> Path:
+        """The same facts in Markdown."""
+        return self.path / "model_card.md"
 
     def evaluation(self, split: str) -> Path:
         """Metrics, predictions and pictures of one split."""
@@ -182,6 +198,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UsageError(f"{path}: is damaged (not a JSON object); train again")
     return document
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -291,6 +313,7 @@ def _finite(value: Any) -> Any:
 _BEGUN = re.compile(
     r"config\.yaml|data\.json|splits\.json|environment\.json|train\.log|tensorboard|checkpoints|model\.keras"
     r"|summary\.json|metrics\.jsonl|metrics\.csv|tracking\.json|tags\.json|\.lock|\..*\.\d+\.\w+"
+    r"|learning_rate_range\.\w+"
 )
 """What a run holds before its first checkpoint."""
 
@@ -371,16 +394,17 @@ def is_run(path: Path) -> bool:
 
 
 def all_runs(root: Path = RUNS, *, archived: bool = False) -> Iterator[Run]:
-    """The runs in a folder and in the folders in it, newest first.
+    """The runs in a folder and in the folders in it, newest first; and those of a series, one folder deeper.
 
     Args:
         root: the folder.
         archived: the archived ones instead of the others.
     """
-    patterns = [f"{ARCHIVE}/*/*/{ARCHIVED}", f"*/*/{ARCHIVED}", f"*/{ARCHIVED}"]
+    depths = ("*", "*/*", "*/*/*")
+    patterns = [f"{ARCHIVE}/*/*/*/{ARCHIVED}", *(f"{depth}/{ARCHIVED}" for depth in depths)]
     found = [
         path.parent
-        for pattern in (patterns if archived else ("*/environment.json", "*/*/environment.json"))
+        for pattern in (patterns if archived else [f"{depth}/environment.json" for depth in depths])
         for path in root.glob(pattern)
         # `latest` is there under its own name too.
         if is_run(path.parent)

@@ -1,7 +1,8 @@
-"""The scale on which a regression's targets are learned, and the way back."""
+"""What targets are besides arrays: the scale on which a regression's are learned, and labels as texts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,34 @@ def original_units(outputs: Any, spec: TargetSpec) -> Any:
 
     values = outputs / _row(spec.factor) + _row(spec.shift)
     return ops.sign(values) * ops.expm1(ops.absolute(values)) if spec.scaling == "log" else values
+
+
+LABEL_THRESHOLD = 0.5
+"""Probability from which a label is predicted."""
+
+LABEL_SEPARATOR = "|"
+"""Between the labels of an example, where they are one text."""
+
+
+def predicted_labels(probabilities: np.ndarray) -> np.ndarray:
+    """Which labels are predicted, (n, labels) bool, from their probabilities (n, labels)."""
+    return np.asarray(probabilities >= LABEL_THRESHOLD)
+
+
+def joined_labels(flags: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The labels of each example as one text, such as `comedy|drama`; empty for none.
+
+    Args:
+        flags: (n, labels) of 0 and 1.
+        names: of the labels.
+
+    Returns:
+        (n,) of `str` objects.
+    """
+    # Many examples have the same labels: each set is joined once.
+    sets, place = np.unique(np.asarray(flags, bool), axis=0, return_inverse=True)
+    texts = [LABEL_SEPARATOR.join(names[index] for index in np.flatnonzero(row).tolist()) for row in sets]
+    return np.array([*texts, ""], object)[place.reshape(-1)]
 
 
 def _row(numbers: tuple[float, ...]) -> np.ndarray:

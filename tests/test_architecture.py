@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 # Lowest first. A module imports from its own layer and from those below.
 LAYERS = (
-    ("", "errors", "columns", "contracts"),
+    ("", "errors", "columns", "contracts", "formatting"),
     ("config",),
     (
         "catalogue",
@@ -41,6 +41,8 @@ LAYERS = (
         "targets",
         "flops",
         "metrics",
+        "projection",
+        "linear_weights",
         "plots",
         "pictures",
         "evaluation_pictures",
@@ -48,8 +50,10 @@ LAYERS = (
         "pages",
     ),
     ("build",),
-    ("hidden_layers",),
-    ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor"),
+    ("hidden_layers", "model_pictures", "explanation"),
+    ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor", "report"),
+    # Trains and evaluates, again and again.
+    ("repeats",),
     ("cli", "__main__"),
 )
 STAGES = LAYERS[6]

@@ -151,15 +151,24 @@ def test_a_line_beside_least_squares(evaluated: Callable[[str], Any]) -> None:
         ("digits", {*OF_CLASSES, "predictions.png", "worst.png", "doubtful.png"}),
         ("iris", OF_CLASSES),
         ("diabetes", {"predicted_against_true.png", "residuals.png"}),
-        ("line", {"predicted_against_true.png", "residuals.png", "fitted_line.png"}),
+        (
+            "line",
+            {
+                "predicted_against_true.png",
+                "residuals.png",
+                "fitted_line.png",
+                "weights.png",
+                "weights.json",
+            },
+        ),
     ],
 )
 def test_what_is_written(name: str, pictures: set[str], evaluated: Callable[[str], Any]) -> None:
     evaluation = evaluated(name)
     assert evaluation.folder == evaluation.run.path / "evaluation" / "test"
     written = {path.name for path in evaluation.folder.iterdir()}
-    assert written == {"metrics.json", "predictions.parquet", *pictures}
-    for picture in pictures:
+    assert written == {"metrics.json", "predictions.parquet", "embeddings.png", *pictures}
+    for picture in (name for name in pictures if name.endswith(".png")):
         with Image.open(evaluation.folder / picture) as image:
             assert min(image.size) > 300
 

@@ -206,6 +206,11 @@ class TestFind:
         Path("runs/latest").symlink_to("demo")
         assert list(rundir.all_runs()) == [Run(demo)]
 
+    def test_the_runs_of_a_series(self):
+        folds = [make(f"runs/a/cv-20260301-000000/fold-{number}") for number in (1, 2)]
+        alone = make("runs/a/20260101-000000")
+        assert {run.path for run in rundir.all_runs()} == {*folds, alone}
+
     def test_a_run_directory(self, tmp_path):
         path = make(tmp_path / "elsewhere")
         assert rundir.find(path) == Run(path)

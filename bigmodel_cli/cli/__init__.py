@@ -14,9 +14,9 @@ from bigmodel_cli.errors import BigmodelError
 
 COMMANDS = (
     "init", "validate", "explain", "summary", "data", "list", "schema",
-    "train", "evaluate", "predict", "plot", "runs", "compare", "doctor",
+    "train", "cross-validate", "evaluate", "predict", "plot", "report", "runs", "compare", "doctor",
 )  # fmt: skip
-"""In the order of use; each is the module `<name>_command`, imported only when it is needed."""
+"""In the order of use; each is the module `<name>_command`, with _ for -, imported only when it is needed."""
 
 
 class Commands(click.Group):
@@ -30,7 +30,7 @@ class Commands(click.Group):
         """The command of a name, or None."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"bigmodel_cli.cli.{name}_command").command
+        command: click.Command = import_module(f"bigmodel_cli.cli.{name.replace('-', '_')}_command").command
         return command
 
     def resolve_command(

@@ -70,7 +70,7 @@ def show(report: DataReport) -> None:
         right=(1,),
     )
     click.echo()
-    if found.task == "classification":
+    if found.task != "regression":
         _show_classes(found)
     else:
         _show_targets(found)
@@ -114,13 +114,17 @@ def _show_classes(found: Description) -> None:
         for index in order
     ]
     heads = [text for split in found.splits for text in (split.name, "")]
-    console.table(("class", *heads), rows, right=range(1, 1 + len(heads)))
+    one, all_of_them = ("label", "labels") if found.task == "multi_label" else ("class", "classes")
+    console.table((one, *heads), rows, right=range(1, 1 + len(heads)))
     if many:
         present = [count for count in train if count]
         click.echo(
-            f"the {_ENDS_SHOWN} largest and the {_ENDS_SHOWN} smallest of {len(train):,} classes; in train "
-            f"the largest is {max(present) / min(present):,.1f} times the smallest"
+            f"the {_ENDS_SHOWN} largest and the {_ENDS_SHOWN} smallest of {len(train):,} {all_of_them}; in "
+            f"train the largest is {max(present) / min(present):,.1f} times the smallest"
         )
+    if found.task == "multi_label":
+        # The label cardinality of Tsoumakas and Katakis 2007.
+        click.echo(f"{sum(train) / found.splits[0].examples:.3g} labels an example of train, on average")
 
 
 def _numbers(numbers: Numbers) -> tuple[str, ...]:

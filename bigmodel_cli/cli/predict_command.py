@@ -6,14 +6,15 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bigmodel_cli.cli import options
+from bigmodel_cli.cli import explaining, options
 from bigmodel_cli.errors import BigmodelError, UsageError
 
 if TYPE_CHECKING:
+    from bigmodel_cli.explanation.methods import Asked
     from bigmodel_cli.prediction import Predictions
     from bigmodel_cli.rundir import Run
 
@@ -39,8 +40,17 @@ _SHOWN = 10
 @click.option("--top-k", type=click.IntRange(1), metavar="K", help="The K likeliest classes in columns.")
 @click.option("--logits", is_flag=True, help="What the probabilities are the softmax of.")
 @click.option("--probabilities", is_flag=True, help="Of every class [unless other columns are asked for].")
+@click.option(
+    "--calibrated", is_flag=True, help="Probabilities at the temperature that `bigmodel evaluate` fitted."
+)
+@click.option(
+    "--threshold",
+    metavar="T",
+    help="Of two classes: predict the second one above this probability; a number, or `chosen` for that of "
+    "`bigmodel evaluate` [0.5].",
+)
 @click.option("--embeddings", is_flag=True, help="Outputs of the layer before the head, or of --layer.")
-@click.option("--layer", metavar="NAME", help="Of the embeddings.")
+@click.option("--layer", metavar="NAME", help="Of the embeddings, or of --explain grad_cam.")
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Inputs computed at a time [256].")
 @click.option(
     "--tta", type=click.IntRange(2), metavar="N", help="Mean over each image and N-1 augmented ones."
@@ -49,6 +59,7 @@ _SHOWN = 10
     "--ensemble", multiple=True, metavar="RUN", help="Mean over RUN and this one; may be given several times."
 )
 @click.option("--annotate", metavar="FOLDER", help="Write each image there with its prediction below.")
+@explaining.options
 @options.as_json
 def command(
     arguments: tuple[str, ...],
@@ -69,13 +80,14 @@ def command(
     run, inputs = _run_and_inputs(arguments)
     if inputs and split:
         raise UsageError("--split is for the run's own examples; leave it out, or the INPUTs")
-    if asked["layer"] and not asked["embeddings"]:
-        raise UsageError("--layer names the layer of --embeddings; give both")
+    if asked["layer"] and not (asked["embeddings"] or asked["explain"]):
+        raise UsageError("--layer names the layer of --embeddings or of --explain; give both")
     to_file = output not in (None, "-")
     kept = to_file or (output is None and not as_json)
     if resume and not kept:
         raise UsageError("--resume: nothing is kept of what goes to standard output; name a file by --output")
     path = Path(str(output)) if to_file else run.path / "predictions" / "predictions.csv"
+    explain = explaining.asked(asked, run.path, path if to_file else None)
     engine.start()
     from bigmodel_cli import prediction
 
@@ -83,7 +95,7 @@ def command(
         prediction.check_output(path)
     progress = _Progress()
     found = prediction.predict(
-        _request(run, inputs, split, asked),
+        _request(run, inputs, split, asked, explain),
         path if kept else None,
         resume=resume,
         note=lambda text: click.echo(f"note: {text}", err=True),
@@ -92,10 +104,13 @@ def command(
     progress.done()
     with found:
         _report(found, output, path, as_json)
+        explaining.tell(found.explain(), as_json or output == "-")
     _tell_errors(found)
 
 
-def _request(run: Run, inputs: list[str], split: str | None, asked: dict[str, Any]) -> Any:
+def _request(
+    run: Run, inputs: list[str], split: str | None, asked: dict[str, Any], explain: Asked | None
+) -> Any:
     from bigmodel_cli import build, hidden_layers, prediction, rundir
 
     chosen = asked["top_k"] or asked["logits"] or asked["embeddings"]
@@ -104,6 +119,8 @@ def _request(run: Run, inputs: list[str], split: str | None, asked: dict[str, An
         logits=asked["logits"],
         top_k=asked["top_k"],
         embeddings=(asked["layer"] or hidden_layers.BEFORE_HEAD) if asked["embeddings"] else None,
+        calibrated=asked["calibrated"],
+        threshold=_threshold(asked["threshold"]),
     )
     return prediction.Request(
         run,
@@ -115,7 +132,27 @@ def _request(run: Run, inputs: list[str], split: str | None, asked: dict[str, An
         asked["tta"] or 1,
         [rundir.find(Path(other)) for other in asked["ensemble"]],
         Path(asked["annotate"]) if asked["annotate"] else None,
+        explain,
     )
+
+
+def _threshold(text: str | None) -> float | Literal["chosen"] | None:
+    """The option's value.
+
+    Raises:
+        UsageError: it is neither `chosen` nor a probability.
+    """
+    if text is None:
+        return None
+    if text == "chosen":
+        return "chosen"
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise UsageError(f"--threshold {text}: is not a probability; give a number from 0 to 1, or `chosen`")
+    return number
 
 
 def _report(found: Predictions, output: str | None, path: Path, as_json: bool) -> None:

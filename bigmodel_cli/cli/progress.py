@@ -50,13 +50,15 @@ class _Steps(ProgressColumn):
 class TrainingProgress:
     """A `Reporter` for people."""
 
-    def __init__(self, *, quiet: bool, stderr: bool = False):
+    def __init__(self, *, quiet: bool, stderr: bool = False, last_block: bool = True):
         """Prepare; nothing is printed yet.
 
         Args:
             quiet: print the last block only.
             stderr: print to standard error, because standard output carries JSON.
+            last_block: print it even when quiet.
         """
+        self._last_block = last_block
         self._console = console.console(stderr)
         self._live = self._console.is_terminal and not quiet
         self._quiet = quiet
@@ -87,7 +89,7 @@ class TrainingProgress:
     def _line(self, text: str, style: str | None = None, *, last_block: bool = False) -> None:
         if self._log is not None:
             print(text, file=self._log, flush=True)
-        if last_block or not self._quiet:
+        if (last_block and self._last_block) or not self._quiet:
             self._console.print(Text(text, style=style or ""))
 
     def show_plan(self, plan: Plan, run: Run) -> None:
@@ -240,6 +242,8 @@ def _targets(spec: Any) -> str:
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"
     counts = [count for count in spec.target.counts if count]
+    if spec.task == "multi_label":
+        return f"{spec.outputs} labels, {sum(counts) / spec.sizes['train']:.2g} an example"
     ratio = max(counts) / min(counts)
     balance = "balanced" if ratio < 1.5 else f"largest {ratio:.1f} times the smallest"
     return f"{spec.outputs} classes, {balance}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--run-dir", type=options.CONFIG, metavar="DIR", help="Where the run goes [runs/NAME/TIME].")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for training.epochs=N.")
+@click.option("--seeds", metavar="N|LIST", help="Train with N seeds, or with those of a list such as 0,3,7.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine that share the work.")
 @click.option(
     "--workers-timeout",
@@ -44,6 +45,7 @@ def command(
     resume: Path | None,
     run_dir: Path | None,
     epochs: int | None,
+    seeds: str | None,
     workers: int | None,
     workers_timeout: float | None,
     quiet: bool,
@@ -65,6 +67,9 @@ def command(
         )
     if resume is not None and run_dir is not None:
         raise UsageError("--run-dir goes with a CONFIG; --resume goes on in the run's own directory")
+    if seeds is not None:
+        _train_seeds(config, overrides, seeds, resume, run_dir, workers, quiet, as_json)
+        return
     from bigmodel_cli import cluster, engine, rundir, validation
     from bigmodel_cli.cli.progress import TrainingProgress
     from bigmodel_cli.training import resuming
@@ -89,6 +94,29 @@ def command(
         _run_workers(complete, job, arguments, workers, timeout)
     with engine.leaving(job):
         _train(complete, run, run_dir, job, timeout, TrainingProgress(quiet=quiet, stderr=as_json), as_json)
+
+
+def _train_seeds(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    seeds: str,
+    resume: Path | None,
+    run_dir: Path | None,
+    workers: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train several times, in this process."""
+    from bigmodel_cli.cli import seeds_training
+
+    if config is None:
+        raise UsageError(
+            f"--seeds with --resume {resume}: a run has one seed; leave --seeds out, or go on with all of "
+            "them by `bigmodel train CONFIG --seeds ... --resume auto`"
+        )
+    if workers is not None and workers > 1:
+        raise UsageError("--seeds: trains in a single process; leave --workers out")
+    seeds_training.train(config, overrides, seeds, run_dir, quiet, as_json)
 
 
 def _train(

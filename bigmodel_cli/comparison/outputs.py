@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.contracts import DataSpec, Task
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.targets import predicted_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +20,11 @@ class Outputs:
     """Predictions of a run for a split, and the truth.
 
     Attributes:
-        task: classification or regression.
-        classes: their number; 0 for regression.
+        task: classification, multi_label or regression.
+        classes: their number, or that of the labels; 0 for regression.
         ids: of the examples, (n,).
-        targets: class indices (n,) int64, or values (n, targets) float64.
+        targets: class indices (n,) int64, labels (n, labels) int64 of 0 and 1, or values (n, targets)
+            float64.
         predicted: the same as predicted.
         true_probability: that of the true class, (n,) float64; of classification only.
         in_top_5: whether the true class is among the 5 most probable, (n,) int64; of classification only.
@@ -44,7 +47,7 @@ def read_outputs(path: Path, spec: DataSpec) -> Outputs:
         spec: the data that the run was trained on.
 
     Raises:
-        UsageError: the file is missing, damaged, or not that of a classifier or a regression.
+        UsageError: the file is missing or damaged.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -54,15 +57,13 @@ def read_outputs(path: Path, spec: DataSpec) -> Outputs:
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]}); evaluate again") from None
     columns = {name: table[name].to_numpy() for name in table.column_names}
-    names = spec.target.names
+    readers: Mapping[Task, Callable[[dict[str, NDArray[Any]], list[str]], Outputs]] = {
+        "classification": _classes, "multi_label": _labels, "regression": _values
+    }  # fmt: skip
     try:
-        if spec.task == "classification":
-            return _classes(columns, list(names))
-        if spec.task == "regression":
-            return _values(columns, list(names))
+        return readers[spec.task](columns, list(spec.target.names))
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(f"{path}: lacks what paired tests need ({error}); evaluate again") from None
-    raise UsageError(f"{path}: there are no paired tests for {spec.task}")
 
 
 def _classes(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
@@ -84,6 +85,14 @@ def _classes(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
         own[:, 0].astype(np.float64),
         (before.sum(axis=1) < 5).astype(np.int64),
     )
+
+
+def _labels(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    true = np.stack([columns[f"target_{name}"] for name in names], axis=1).astype(np.int64)
+    probabilities = np.stack([columns[f"probability_{name}"] for name in names], axis=1)
+    predicted = predicted_labels(probabilities).astype(np.int64)
+    empty = np.empty(0)
+    return Outputs("multi_label", len(names), columns["id"], true, predicted, empty, empty.astype(np.int64))
 
 
 def _values(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:

@@ -1,12 +1,13 @@
 """Paired tests of two or more runs that were measured on the very same examples.
 
-Accuracy by McNemar's test (Psychometrika 12, 1947): exact binomial where few examples are right in one run
-alone, else chi-square with the continuity correction of Edwards (Psychometrika 13, 1948). The other metrics
-by the paired bootstrap: the examples are drawn again with replacement, the same ones for all runs, and the
-interval is that of the differences (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13); its
-p-value is the share of resamples on the other side of zero, twice, counted as in Davison & Hinkley, Bootstrap
-Methods and their Application, 1997, section 4.2.5. Several runs against one reference: Holm's correction
-(Scandinavian Journal of Statistics 6, 1979) over the runs, metric by metric.
+Accuracy (of labels the subset accuracy: all of an example right) by McNemar's test (Psychometrika 12, 1947):
+exact binomial where few examples are right in one run alone, else chi-square with the continuity correction
+of Edwards (Psychometrika 13, 1948). The other metrics by the paired bootstrap: the examples are drawn again
+with replacement, the same ones for all runs, and the interval is that of the differences (Efron & Tibshirani,
+An Introduction to the Bootstrap, 1993, ch. 13); its p-value is the share of resamples on the other side of
+zero, twice, counted as in Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 4.2.5.
+Several runs against one reference: Holm's correction (Scandinavian Journal of Statistics 6, 1979) over the
+runs, metric by metric.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def paired_tests(
     rng = np.random.default_rng(seed)
     if outputs[0].task == "classification":
         values, drawn = _classification(rng, outputs)
+    elif outputs[0].task == "multi_label":
+        values, drawn = _multi_label(rng, outputs)
     else:
         values, drawn = _regression(rng, outputs)
     return values, [
@@ -92,7 +95,7 @@ def _test(
     spread = difference[np.isfinite(difference[:, column]), column]
     low, high = np.percentile(spread, [2.5, 97.5])
     change = float(values[name][column] - values[name][0])
-    if name != "accuracy":
+    if name not in ("accuracy", "subset_accuracy"):
         p_values = [_beyond_zero(difference[:, other]) for other in range(1, len(outputs))]
         p_holm = holm(p_values)[column - 1]
         return PairedTest(name, change, low, high, p_values[column - 1], p_holm, "paired bootstrap")
@@ -104,8 +107,14 @@ def _test(
 
 
 def _discordant(reference: Outputs, other: Outputs) -> tuple[int, int]:
-    right, other_right = (item.predicted == item.targets for item in (reference, other))
+    right, other_right = (_all_right(item) for item in (reference, other))
     return int((right & ~other_right).sum()), int((~right & other_right).sum())
+
+
+def _all_right(outputs: Outputs) -> NDArray[np.bool_]:
+    """Whether the class, or every label, of an example is right, (n,)."""
+    same = np.equal(outputs.predicted, outputs.targets).reshape(len(outputs.targets), -1)
+    return np.asarray(same.all(axis=1), np.bool_)
 
 
 def mcnemar(first_only: int, second_only: int) -> tuple[float, str]:
@@ -204,6 +213,17 @@ def _mean_where(values: Floats, there: NDArray[np.bool_]) -> Floats:
     """Means over the classes (axis 1) that have examples."""
     mean: Floats = np.where(there, values, 0).sum(axis=1) / there.sum(axis=1)
     return mean
+
+
+def _multi_label(
+    rng: np.random.Generator, outputs: Sequence[Outputs]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """As `_classification`."""
+    right = np.stack([_all_right(item) for item in outputs], axis=1).astype(np.float64)
+    wrong = np.stack([(item.predicted != item.targets).mean(axis=1) for item in outputs], axis=1)
+    values = {"subset_accuracy": right.mean(axis=0), "hamming_loss": wrong.mean(axis=0)}
+    drawn = _resampled_means(rng, np.concatenate([right, wrong], axis=1))
+    return values, dict(zip(values, np.split(drawn, 2, axis=1), strict=True))
 
 
 def _regression(

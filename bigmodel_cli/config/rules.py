@@ -8,9 +8,14 @@ from typing import Any
 
 from bigmodel_cli.config.document import KeyPath
 from bigmodel_cli.config.schema import Component, Config, Optimizer
+from bigmodel_cli.contracts import Task
 
-AUTO_METRICS = ("accuracy", "mean_absolute_error")
-"""What `metrics: auto` gives: the first for classification, the second for regression."""
+AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "multi_label": ("binary_accuracy", "f1_score"),
+    "regression": ("mean_absolute_error",),
+}
+"""What `metrics: auto` gives."""
 
 SMOOTHED_LOSSES = (
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
@@ -83,6 +88,21 @@ def _splits(config: Config) -> Iterator[tuple[KeyPath, str]]:
             ("dataset", "splits", given[0]),
             f"the column `{dataset.split_by.column}` of dataset.split_by names the splits; give one of the "
             "two",
+        )
+
+
+def _fold(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """A fold must keep apart what `split_by` keeps apart."""
+    fold, split_by = config.dataset.fold, config.dataset.split_by
+    if fold is None or split_by is None or split_by.column is not None:
+        return
+    kind, column = split_by.choice
+    scheme = {"group": "grouped", "time": "time"}[kind]
+    if (fold.scheme, fold.by) != (scheme, column):
+        yield (
+            ("dataset", "fold"),
+            f"dataset.split_by divides by the {kind} `{column}`, and folds must do so too: "
+            f"`scheme: {scheme}`, `by: {column}`",
         )
 
 
@@ -207,7 +227,8 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
     stopping = config.training.early_stopping
     if stopping is None:
         return
-    metrics = AUTO_METRICS if config.metrics == "auto" else [item.name for item in config.metrics]
+    auto = [name for names in AUTO_METRICS.values() for name in names]
+    metrics = auto if config.metrics == "auto" else [item.name for item in config.metrics]
     known = [prefix + name for name in ("loss", *metrics) for prefix in ("", "val_")]
     if stopping.monitor not in known:
         yield (
@@ -219,6 +240,7 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
 _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
     (_devices, frozenset({"training", "optimizer"})),
     (_splits, frozenset({"dataset"})),
+    (_fold, frozenset({"dataset"})),
     (_optimizer, frozenset({"optimizer"})),
     (_schedule, frozenset({"optimizer"})),
     (_optimizer_in_training, frozenset({"optimizer", "training"})),

@@ -127,6 +127,32 @@ class SplitBy(Section):
         return self
 
 
+FoldScheme = Literal["stratified", "plain", "grouped", "time"]
+
+
+class Fold(Section):
+    """One fold of a cross-validation: of the training and validation examples that the config would have
+    without it, a part is the test split, and the rest is divided anew."""
+
+    index: Annotated[int, Field(ge=0)] = Field(description="which fold is the test split, from 0")
+    of: Annotated[int, Field(ge=2)] = Field(description="number of folds")
+    scheme: FoldScheme = Field(
+        "stratified",
+        description="stratified: the same share of every class in each fold; plain: at random; grouped: no "
+        "group in two folds; time: each fold comes after all that is trained on",
+    )
+    by: str | None = Field(None, description="column of the groups, or of the time")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.index >= self.of:
+            raise ValueError(f"`index` counts from 0 to {self.of - 1} in {self.of} folds, got {self.index}")
+        if (self.by is None) == (self.scheme in ("grouped", "time")):
+            needs = "needs a column in `by`" if self.by is None else f"takes no column, got `by: {self.by}`"
+            raise ValueError(f"the scheme `{self.scheme}` {needs}")
+        return self
+
+
 Quantile = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -264,6 +290,12 @@ class Dataset(Component):
     splits: Splits = Field(Splits(), description="train, validation and test in TFDS slicing syntax")
     split_by: SplitBy | None = Field(None, description="divide by a column instead of at random")
     stratify: bool = Field(True, description="hold out the same share of every class")
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
+        None, description="of splits and synthetic data; default: the seed of the config"
+    )
+    fold: Fold | None = Field(
+        None, description="one fold of a cross-validation; `bigmodel cross-validate` sets it"
+    )
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share of the training examples held out when no validation split is given or stored"
     )
@@ -445,6 +477,18 @@ def _not_latest(name: str) -> str:
     return name
 
 
+class About(Section):
+    """What only people know of a model, for its report and its model card."""
+
+    description: str | None = Field(None, description="what the model is for, in a sentence")
+    authors: str | None = Field(None, description="who made it, and how to reach them")
+    license: str | None = Field(None, description="of the model, such as `apache-2.0`")
+    intended_use: str | None = Field(None, description="uses and users it was made for")
+    out_of_scope: str | None = Field(None, description="uses that it is not fit for")
+    ethical_considerations: str | None = Field(None, description="who may be harmed, and how that was met")
+    caveats: str | None = Field(None, description="what else a user should know")
+
+
 class Config(Section):
     """A whole config."""
 
@@ -468,3 +512,9 @@ class Config(Section):
         "auto", description="`auto`, from the task, or a list of Keras metrics"
     )
     training: Training = Field(Training(), description="the course of training")
+    about: About | None = Field(None, description="words for the report and the model card")
+
+    @property
+    def data_seed(self) -> int:
+        """Of the division into splits, and of data that is made by a seed."""
+        return self.seed if self.dataset.split_seed is None else self.dataset.split_seed

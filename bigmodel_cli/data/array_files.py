@@ -49,7 +49,8 @@ def npz(
             y_test); or {inputs: x.npy, targets: y.npy}; or a mapping from split to either.
         inputs: name of the array of inputs in .npz files; auto takes the usual ones, such as x or images.
         targets: name of the array of targets in .npz files; auto takes the usual ones, such as y or labels.
-        task: classification or regression; auto goes by the targets.
+        task: classification, multi_label (rows of 0 and 1, a column for each label) or regression; auto goes
+            by the targets.
         kind: image or tabular; auto goes by dtype and shape.
         class_names: of the classes, in the order of their numbers; null takes the sorted values.
     """

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec, Task
+from bigmodel_cli.data.label_flags import label_flags
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
-AskedTask = Literal["auto", "classification", "regression"]
+AskedTask = Literal["auto", "classification", "multi_label", "regression"]
 AskedKind = Literal["auto", "image", "tabular"]
 
 MOST_CLASSES = 1000
@@ -61,7 +62,8 @@ def interpret(
         places: base split -> where its arrays come from, for messages.
         task: what to learn; `auto` by the targets.
         kind: what the inputs are; `auto` by dtype and shape.
-        class_names: of the classes, in the order of their numbers; None takes the sorted values.
+        class_names: of the classes, in the order of their numbers, None for the sorted values; or of the
+            labels, in the order of the columns.
 
     Raises:
         DataError: arrays that contradict each other, or that cannot be used.
@@ -125,7 +127,8 @@ def learn(
         targets: of each base split, (n,), (n, 1), (n, targets) or one-hot (n, classes).
         places: base split -> where they come from, for messages.
         task: what to learn; `auto` by the targets.
-        class_names: of the classes, in the order of their numbers; None takes the sorted values.
+        class_names: of the classes, in the order of their numbers, None for the sorted values; or of the
+            labels, in the order of the columns.
 
     Raises:
         DataError: targets that contradict each other, or that cannot be used.
@@ -134,6 +137,8 @@ def learn(
     decided, note = _task(flat, task, places)
     if decided == "classification":
         found, spec = _classes(flat, class_names, places)
+    elif decided == "multi_label":
+        found, spec = label_flags(flat, class_names, places)
     else:
         if class_names is not None:
             raise DataError("dataset.class_names: a regression has no classes; leave them out")
@@ -262,11 +267,11 @@ def _task(targets: Mapping[str, np.ndarray], asked: AskedTask, places: Mapping[s
             )
     if asked != "auto":
         return asked, ""
+    if first.ndim == 2 and first.dtype.kind in "buif":
+        return _task_of_rows(targets.values())
     if first.dtype.kind in "USb":
         return "classification", ""
     if first.ndim == 2:
-        if all(map(_is_one_hot, targets.values())):
-            return "classification", "targets of one 1 a row among zeros are taken as one-hot classes"
         return "regression", ""
     if first.dtype.kind == "f":
         return "regression", ""
@@ -276,6 +281,23 @@ def _task(targets: Mapping[str, np.ndarray], asked: AskedTask, places: Mapping[s
     if values <= MOST_CLASSES and 2 * values <= examples:
         return "classification", f"{values} distinct whole numbers as targets are taken as classes; {other}"
     return "regression", f"{values:,} distinct whole numbers as targets are taken as values; {other}"
+
+
+def _task_of_rows(targets: Collection[np.ndarray]) -> tuple[Task, str]:
+    """What to learn of rows of numbers, and why."""
+    if all(map(_is_one_hot, targets)):
+        return "classification", "targets of one 1 a row among zeros are taken as one-hot classes"
+    if all(array.dtype.kind == "b" for array in targets):
+        return (
+            "multi_label",
+            "targets of several booleans a row are taken as labels; set dataset.task to change it",
+        )
+    if all(bool(((array == 0) | (array == 1)).all()) for array in targets):
+        return (
+            "regression",
+            "targets of zeros and ones are taken as values; for labels: dataset.task: multi_label",
+        )
+    return "regression", ""
 
 
 def _family(targets: np.ndarray) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from bigmodel_cli.columns import MISSING_DATE
+from bigmodel_cli.config.schema import Fold
 from bigmodel_cli.config.slicing import parse_instruction
 from bigmodel_cli.contracts import SPLIT_NAMES, Part, Source, SplitName
+from bigmodel_cli.data.folds import check_times, held_out
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.errors import DataError
 
@@ -30,6 +31,7 @@ def split(
     seed: int,
     split_by: tuple[Literal["column", "group", "time"], str] | None = None,
     stratify: bool = True,
+    fold: Fold | None = None,
 ) -> dict[SplitName, SplitData]:
     """Divide a source into train, validation and test.
 
@@ -45,6 +47,10 @@ def split(
     which name the splits; by group, whole groups being drawn until the share is reached; or by time, the
     newest examples being held out (examples of one time stay together).
 
+    With `fold`, train and validation as they would be without it are joined, and the test split is left
+    alone. Of the joined examples, the fold is the test; of the rest that the fold may learn from,
+    `validation_fraction` is held out, by the fold's groups or time where it has them.
+
     Args:
         source: what to divide.
         splits: split -> instruction in the TFDS slicing syntax; any of train, validation and test.
@@ -54,6 +60,7 @@ def split(
         seed: of the draw.
         split_by: how a column divides the examples, and its name.
         stratify: hold out the same share of every class; classification only.
+        fold: which part of a cross-validation to hold out.
 
     Raises:
         DataError: a base split that the source does not have, an overlap between given splits, a split
@@ -71,7 +78,12 @@ def split(
         if name not in draw.parts and not draw.take_base(name):
             draw.hold_out(name, fraction)
     draw.check_groups()
-    return {name: _limited(draw.split(name), limit) for name in get_args(SplitName)}
+    whole = {name: _limited(draw.split(name), limit) for name in get_args(SplitName)}
+    if fold is None:
+        return whole
+    draw.take_fold(fold, [*whole["train"].parts, *whole["validation"].parts])
+    draw.hold_out("validation", validation_fraction)
+    return {name: draw.split(name) for name in get_args(SplitName)}
 
 
 class _Division:
@@ -175,16 +187,35 @@ class _Division:
                 else _drawn_evenly(train.size, fraction, generator)
             )
             how = "stratified by class" if self.stratified else "at random"
-        kept, taken, start = [], [], 0
-        for part in train.parts:
-            mask = held[start : start + part.size]
-            kept.append(Part(part.base, part.indices[~mask]))
-            taken.append(Part(part.base, part.indices[mask]))
-            start += part.size
+        kept, taken = _chosen(train.parts, ~held), _chosen(train.parts, held)
         origin = self.describe["train"]
         seed = "" if by == "time" else f", seed {self.seed}"
         self._set("train", kept, origin)
         self._set(name, taken, f"{fraction:.4g} of {origin}, held out {how}{seed}")
+
+    def take_fold(self, fold: Fold, pool: Sequence[Part]) -> None:
+        """Let a fold be the test split, and what it may learn from the training split."""
+        joined = SplitData("train", self.source, tuple(_merged(pool)), "train and validation")
+        values = None
+        if fold.by is not None:
+            try:
+                values = self._values(joined, fold.by)
+            except DataError as error:
+                raise DataError(str(error).replace("dataset.split_by", "dataset.fold.by", 1)) from None
+            # Validation must be kept apart in the same way.
+            self.split_by = ("group" if fold.scheme == "grouped" else "time", fold.by)
+        classes = joined.targets() if self.source.spec.task == "classification" else None
+        held = held_out(fold, joined.size, classes, values, self.source.spec.target.names, self.seed)
+        how = {"stratified": "stratified by class", "plain": "at random", "grouped": "whole groups of",
+               "time": "by"}[fold.scheme]  # fmt: skip
+        seed = "" if fold.scheme == "time" else f", seed {self.seed}"
+        describe = (
+            f"fold {fold.index + 1} of {fold.of} of train and validation, {how}"
+            f"{'' if fold.by is None else f' {fold.by}'}{seed}"
+        )
+        self._set("test", _chosen(joined.parts, held.test), describe)
+        rest = "what comes before" if fold.scheme == "time" else "the rest of train and validation without"
+        self._set("train", _chosen(joined.parts, held.rest), f"{rest} fold {fold.index + 1} of {fold.of}")
 
     def check_groups(self) -> None:
         """No group may lie in two splits, whoever divided them."""
@@ -296,22 +327,25 @@ def _drawn_groups(values: np.ndarray, fraction: float, generator: np.random.Gene
 
 
 def _newest(values: np.ndarray, fraction: float, column: str) -> np.ndarray:
-    """Mask of the newest examples; examples of one time are not divided."""
+    """Mask of the newest examples; examples of one time are not divided, and of two times one is held out."""
     import numpy as np
 
-    if values.dtype.kind not in "iufM":
-        raise DataError(
-            f"dataset.split_by.time: `{column}` holds texts, such as `{values[0]}`; it must hold dates or "
-            "numbers"
-        )
-    missing = np.isnan(values) if values.dtype.kind == "f" else values == MISSING_DATE
-    if missing.any():
-        raise DataError(
-            f"dataset.split_by.time: `{column}` is missing in {int(missing.sum()):,} rows; drop them with "
-            f"dataset.drop_missing: [{column}]"
-        )
+    check_times(values, column, "dataset.split_by.time")
     limit = np.sort(values)[len(values) - max(1, round(fraction * len(values))) - 1]
+    if limit == values.max() > values.min():
+        # More examples of the newest time than are asked for.
+        newest: np.ndarray = values == limit
+        return newest
     return values > limit
+
+
+def _chosen(parts: Sequence[Part], mask: np.ndarray) -> list[Part]:
+    """The examples of some parts where a mask over all of them is true."""
+    chosen, start = [], 0
+    for part in parts:
+        chosen.append(Part(part.base, part.indices[mask[start : start + part.size]]))
+        start += part.size
+    return chosen
 
 
 def _merged(parts: Sequence[Part]) -> list[Part]:

@@ -14,7 +14,14 @@ from pydantic import Field
 from bigmodel_cli.contracts import PathText, Source
 from bigmodel_cli.data.array_meaning import AskedTask
 from bigmodel_cli.data.downloads import unreachable
-from bigmodel_cli.data.hugging_face_tables import HubTables, ImageTable, first_line, library, origin
+from bigmodel_cli.data.hugging_face_tables import (
+    LABEL_SEPARATOR,
+    HubTables,
+    ImageTable,
+    first_line,
+    library,
+    origin,
+)
 from bigmodel_cli.data.tables.arrow_tables import ArrowSource, ArrowTables
 from bigmodel_cli.data.tables.cells import CellReader, DateOrder, is_string
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind
@@ -70,7 +77,9 @@ def hugging_face(
         drop_missing: rows of columns to leave out: none, those with any missing cell, or with a missing
             target.
         date_order: how dates such as 03/04/2024 in strings are meant; null does not read them as dates.
-        task: classification or regression; auto goes by the target.
+        task: classification, multi_label or regression; auto goes by the target. A list of class labels is
+            for multi_label; so are, where you say so, several columns of 0 and 1, or strings such as
+            `comedy|drama`.
         image_size: [height, width] in pixels that every image is resized to (bilinear, antialiased); needed
             where images vary in size. Null keeps them as they are.
         channels: 1 for grey images, 3 for colours; null goes by the images.
@@ -87,6 +96,8 @@ def hugging_face(
     notes: list[str] = []
     table = HubTables(place, bases)
     targets = table.target(target)
+    if labels := any(map(table.is_label_list, targets)):
+        task = _task_of_lists(targets, task)
     table, left_out = table.with_splits(base_splits, targets)
     notes += left_out
     name = place.rstrip("/").split("/")[-1]
@@ -114,9 +125,29 @@ def hugging_face(
     tables, kinds = _cells(table, chosen, targets, columns or {})
     # Values in typed columns are missing when they are null, whatever they are called.
     reader = CellReader(missing_values=(), date_order=date_order)
-    options = TableOptions(targets, kinds, task, drop_missing, reader=reader)
+    separator = LABEL_SEPARATOR if labels else None
+    options = TableOptions(targets, kinds, task, drop_missing, reader=reader, label_separator=separator)
     stored = ArrowTables(place, tables, table.stamps())
     return ArrowSource(name, origin(), stored, options, notes)
+
+
+def _task_of_lists(targets: Sequence[str], asked: AskedTask) -> AskedTask:
+    """The task that lists of class labels are for.
+
+    Raises:
+        DataError: another one is asked for, or there is a target beside them.
+    """
+    if len(targets) > 1:
+        raise DataError(
+            f"dataset.target: {', '.join(f'`{name}`' for name in targets)}: a list of class labels must be "
+            "the only target; name it alone"
+        )
+    if asked not in ("auto", "multi_label"):
+        raise DataError(
+            f"dataset.task: `{asked}`, but the target `{targets[0]}` is a list of class labels, which is for "
+            "multi_label; leave it `auto`"
+        )
+    return "multi_label"
 
 
 def _cells(

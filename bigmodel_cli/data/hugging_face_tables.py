@@ -27,6 +27,9 @@ PROBED = 1000
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 """How every PNG begins: its signature, then the length and name of the chunk IHDR."""
 
+LABEL_SEPARATOR = "\x1f"
+"""Between the labels of a list when it becomes a cell (ASCII's unit separator, which no name holds)."""
+
 TARGET_NAMES = ("label", "labels", "target", "class")
 """How a target is usually called, where no feature is a class label."""
 
@@ -104,6 +107,9 @@ class HubTables:
     def _unlabelled(self, base: str, targets: Sequence[str]) -> bool:
         import pyarrow as pa
 
+        if self.is_label_list(targets[0]):
+            # A list without labels is an answer.
+            return False
         labels = self.column(base, targets[0])
         return bool(not pa.types.is_nested(labels.type) and labels.null_count == len(labels))
 
@@ -117,7 +123,7 @@ class HubTables:
             names = (asked,) if isinstance(asked, str) else tuple(asked)
             self.require(names, "target")
             return names
-        labels = [name for name in self._features if self.is_label(name)]
+        labels = [name for name in self._features if self.is_label(name) or self.is_label_list(name)]
         found = labels if len(labels) == 1 else [name for name in TARGET_NAMES if name in self._features]
         if not found:
             raise DataError(
@@ -154,12 +160,24 @@ class HubTables:
         one = self._features[name]
         return isinstance(one, library().ClassLabel) and bool(one.names)
 
+    def is_label_list(self, name: str) -> bool:
+        """Whether a feature is a list of class labels with names: an example may have any number."""
+        inner = getattr(self._features[name], "feature", None)
+        return isinstance(inner, library().ClassLabel) and bool(inner.names)
+
     def column(self, base: str, name: str) -> pa.ChunkedArray:
-        """A column as it is stored; a class label by name, null where it is none."""
+        """A column as it is stored; class labels by name, null where there is none.
+
+        Lists of them become texts, with LABEL_SEPARATOR in between.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         stored = self.bases[base].data.table.column(name)
+        if self.is_label_list(name):
+            known = self._features[name].feature.names
+            lists = ([known[one] for one in labels or () if one is not None] for labels in stored.to_pylist())
+            return pa.chunked_array([pa.array(map(LABEL_SEPARATOR.join, lists), pa.string())])
         if not self.is_label(name):
             return stored
         names = pa.array(self._features[name].names, pa.string())
@@ -337,6 +355,8 @@ class ImageTable:
         import pyarrow as pa
 
         table = self._table
+        if len(targets) == 1 and table.is_label_list(targets[0]):
+            return self._learn_labels(targets[0])
         found: dict[str, np.ndarray] = {}
         names = None
         if len(targets) == 1 and table.is_label(targets[0]):
@@ -361,6 +381,26 @@ class ImageTable:
             found[base] = columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
         places = {base: f"{table.place}, {base}" for base in table.bases}
         return learn(found, places=places, task=task, class_names=names)
+
+    def _learn_labels(self, target: str) -> Learned:
+        """Lists of labels as a column of 0 and 1 for each."""
+        import numpy as np
+
+        table = self._table
+        names = table.feature(target).feature.names
+        found = {}
+        for base in table.bases:
+            lists = [
+                list(filter(None, text.split(LABEL_SEPARATOR)))
+                for text in table.column(base, target).to_pylist()
+            ]
+            rows = np.repeat(np.arange(len(lists)), list(map(len, lists)))
+            place = {name: index for index, name in enumerate(names)}
+            flags = np.zeros((len(lists), len(names)), np.uint8)
+            flags[rows, [place[label] for labels in lists for label in labels]] = 1
+            found[base] = flags
+        places = {base: f"{table.place}, {base}" for base in table.bases}
+        return learn(found, places=places, task="multi_label", class_names=names)
 
     def _probe(self, size: Sequence[int] | None, channels: int | None) -> tuple[int, int, int]:
         """Height, width and channels of all images.

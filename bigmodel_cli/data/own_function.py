@@ -56,7 +56,8 @@ def function(
     Args:
         function: as package.module:function; modules in the current folder are found too.
         arguments: keyword arguments that it is called with.
-        task: classification or regression; auto goes by the targets.
+        task: classification, multi_label (of arrays rows of 0 and 1, a column for each label; of tables see
+            the dataset `csv`) or regression; auto goes by the targets.
         kind: image or tabular; auto goes by dtype and shape.
         class_names: of the classes, in the order of their numbers; null takes the sorted values. Of arrays.
         target: column or columns to predict; of a table.

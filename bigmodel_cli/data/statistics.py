@@ -84,19 +84,37 @@ def describe(
         data_input, targets = replace(data_input, columns=columns), train.targets()
     else:
         targets = train.targets()
-    if spec.task == "classification":
+    if spec.task != "regression":
         if prepare.target.scale != "none":
             raise DataError(
                 f"dataset.prepare.target.scale: `{prepare.target.scale}` is for regression, but {spec.name} "
-                "is for "
-                "classification; leave it `none`"
+                f"is for {spec.task}; leave it `none`"
             )
-        target = replace(target, counts=tuple(np.bincount(targets, minlength=len(target.names)).tolist()))
+        target = replace(target, counts=target_counts(spec, targets))
+        if not any(target.counts):
+            raise DataError(
+                f"dataset: no example of the training split of {spec.name} has any label; there is nothing "
+                "to learn, take other examples"
+            )
     else:
         target = replace(target, mean=_finite_mean(targets, spec, "target", target.names))
         target = _scaled_target(target, targets, prepare.target.scale)
     sizes: dict[str, int] = {name: data.size for name, data in splits.items()}
     return replace(spec, input=data_input, target=target, sizes=sizes)
+
+
+def target_counts(spec: DataSpec, targets: np.ndarray) -> tuple[int, ...]:
+    """Examples of each class, or with each label.
+
+    Args:
+        spec: of a classification or of labels.
+        targets: class indices (n,), or (n, labels) of 0 and 1.
+    """
+    import numpy as np
+
+    if spec.task == "classification":
+        return tuple(np.bincount(targets, minlength=spec.outputs).tolist())
+    return tuple(np.count_nonzero(targets, axis=0).tolist())
 
 
 def _refuse_preparation(spec: DataSpec, prepare: Prepare) -> None:

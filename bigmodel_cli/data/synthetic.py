@@ -132,6 +132,52 @@ def blobs(
     return ArraySource(spec, {"all": (inputs.astype(np.float32), targets.astype(np.int32))})
 
 
+def multi_label(
+    seed: int,
+    *,
+    examples: Examples = 1000,
+    features: Units = 20,
+    labels: Annotated[int, Field(ge=2, le=100_000)] = 5,
+    mean_labels: Annotated[int, Field(ge=1)] = 2,
+    unlabelled: bool = True,
+) -> ArraySource:
+    """Examples with any number of labels, as scikit-learn's `make_multilabel_classification` draws them.
+
+    Each label has words that it makes likely; an example's labels decide how often each word, a feature, is
+    in it: a mixture of multinomials (McCallum, Multi-label text classification with a mixture model trained
+    by EM, 1999).
+
+    Args:
+        examples: number of examples.
+        features: number of inputs: counts of words.
+        labels: number of labels.
+        mean_labels: how many labels an example has on average, about: their number is drawn from a Poisson
+            distribution, again where it is larger than `labels`.
+        unlabelled: whether examples may have no label.
+    """
+    import numpy as np
+    from sklearn.datasets import make_multilabel_classification
+
+    from bigmodel_cli.data.arrays import ArraySource
+
+    if mean_labels > labels:
+        raise DataError(f"dataset.mean_labels: {mean_labels} of {labels} labels; give at most {labels}")
+    # scikit-learn takes seeds of 32 bits only.
+    state = int(np.random.default_rng(seed).integers(2**32))
+    inputs, targets = make_multilabel_classification(
+        examples, features, n_classes=labels, n_labels=mean_labels, allow_unlabeled=unlabelled,
+        random_state=state,
+    )  # fmt: skip
+    spec = DataSpec(
+        name="multi_label",
+        origin=_origin(seed),
+        task="multi_label",
+        input=InputSpec((features,), "float32", "tabular", _numbered("x", features)),
+        target=TargetSpec((labels,), "float32", _numbered("label_", labels)),
+    )
+    return ArraySource(spec, {"all": (inputs.astype(np.float32), targets.astype(np.float32))})
+
+
 def random(
     seed: int,
     *,

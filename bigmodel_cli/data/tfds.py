@@ -67,8 +67,9 @@ def tfds(
         data_dir: folder of prepared TFDS data; null takes $TFDS_DATA_DIR, else ~/tensorflow_datasets.
         inputs: feature or features that are the input; one inside of another is `outer/inner`. Null takes
             what the set itself says, else its only image or text.
-        target: feature that is the target: a class label, or one or more with numbers. Null takes what the
-            set itself says, else its only class label.
+        target: feature that is the target: a class label, a list of class labels or several booleans (each a
+            label), or one or more with numbers. Null takes what the set itself says, else its only class
+            label or list of them.
         image_size: [height, width] in pixels that every image is resized to (bilinear, antialiased); needed
             where the images of a set vary in size. Null keeps them as they are.
         download: whether absent data may be downloaded.
@@ -223,13 +224,13 @@ class TfdsSource:
             )
         self._features = Features(name, info.features)
         pair = self._features.pair(info.supervised_keys, inputs, target)
-        self._target, target_spec = self._features.target(pair.targets)
+        self._target, target_spec, task = self._features.target(pair.targets)
         self._input, input_spec = self._features.inputs(pair.inputs, image_size)
         self.notes: Sequence[str] = pair.notes
         self.spec = DataSpec(
             name=name,
             origin=f"TFDS {':'.join(filter(None, (info.config_name, str(info.version))))}",
-            task="classification" if target_spec.dtype == "int32" else "regression",
+            task=task,
             input=input_spec,
             target=target_spec,
         )

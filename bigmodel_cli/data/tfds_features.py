@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli.columns import Column, ColumnKind
-from bigmodel_cli.contracts import InputSpec, TargetSpec
+from bigmodel_cli.contracts import InputSpec, TargetSpec, Task
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ class Features:
         if not targets and (only := self._only(("ClassLabel",), without=chosen)):
             targets = {only: only}
             notes.append(f"the target is `{only}`, the only class label")
+        lists = [key for key in self._leaves if self._is_label_list(key) and key not in chosen]
+        if not targets and len(lists) == 1:
+            targets = {lists[0]: lists[0]}
+            notes.append(f"the target is `{lists[0]}`, the only list of class labels")
         if not targets:
             raise self.unusable("nothing says which feature is the target; name it in dataset.target")
         if not chosen and (only := self._only(("Image",), targets) or self._only(("Text",), targets)):
@@ -109,28 +113,32 @@ class Features:
             raise self.unusable(f"its only input `{both[0]}` is the target; name another in dataset.inputs")
         return Pair(chosen, tuple(targets), tuple(notes))
 
-    def target(self, keys: Sequence[str]) -> tuple[Reader, TargetSpec]:
-        """How the target is read: one class label or boolean, or numbers.
+    def target(self, keys: Sequence[str]) -> tuple[Reader, TargetSpec, Task]:
+        """How the target is read, and what it is for: one class label or boolean; a list of class labels, or
+        several booleans, each a label; or numbers.
 
         Raises:
             DataError: features that cannot be a target.
         """
+        import numpy as np
         import tensorflow as tf
 
         for key in keys:
             label, boolean = self._is_label(key), self._is_scalar(key, "b")
             if len(keys) == 1 and (label or boolean):
                 names = tuple(self._leaves[key].names) if label else ("false", "true")
-                return self._reader([key], lambda parsed: tf.cast(parsed[keys[0]], tf.int32), 4), TargetSpec(
-                    (), "int32", names
-                )
+                reader = self._reader([key], lambda parsed: tf.cast(parsed[keys[0]], tf.int32), 4)
+                return reader, TargetSpec((), "int32", names), "classification"
+            if len(keys) == 1 and self._is_label_list(key):
+                return self._label_list(key)
             if not self._is_numbers(key) or len(self._leaves[key].shape) > 1:
                 alone = "; a class label must be the only target" if label else ""
                 raise self.unusable(f"its target `{key}` is {self._describe(key)}{alone}")
         names = tuple(name for key in keys for name in self._numbered(key, key))
-        return self._reader(keys, self._vector(keys), 4 * len(names)), TargetSpec(
-            (len(names),), "float32", names
-        )
+        flags = all(np.dtype(self._leaves[key].np_dtype).kind == "b" for key in keys)
+        task: Task = "multi_label" if flags and len(names) > 1 else "regression"
+        reader = self._reader(keys, self._vector(keys), 4 * len(names))
+        return reader, TargetSpec((len(names),), "float32", names), task
 
     def inputs(self, keys: Mapping[str, str], image_size: Sequence[int] | None) -> tuple[Reader, InputSpec]:
         """How the input is read: one image, one text, numbers, or columns of several kinds.
@@ -174,7 +182,7 @@ class Features:
         return DataError(
             f"dataset: `{self._name}` cannot be used for training: {why}. It holds {self._holds()}. "
             "Needed is an image, a text or numbers as input, or several numbers, strings and class labels; "
-            "and a class label or numbers as target (dataset.inputs, dataset.target)"
+            "and a class label, a list of them, or numbers as target (dataset.inputs, dataset.target)"
         )
 
     def _expanded(self, asked: Any, parameter: str) -> dict[str, str]:
@@ -222,6 +230,29 @@ class Features:
 
         feature = self._leaves[key]
         return isinstance(feature, tfds.features.ClassLabel) and bool(feature.num_classes)
+
+    def _is_label_list(self, key: str) -> bool:
+        """Whether an example may have any number of a feature's class labels."""
+        import tensorflow_datasets as tfds
+
+        feature = self._leaves[key]
+        inner = feature.feature if isinstance(feature, tfds.features.Sequence) else None
+        return isinstance(inner, tfds.features.ClassLabel) and bool(inner.num_classes)
+
+    def _label_list(self, key: str) -> tuple[Reader, TargetSpec, Task]:
+        """A list of class labels as a column of 0 and 1 for each."""
+        import tensorflow as tf
+
+        names = tuple(self._leaves[key].feature.names)
+
+        def read(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
+            # Shorter lists are filled up with -1, whose one-hot row is all zeros; a label may be there twice.
+            return tf.minimum(tf.reduce_sum(tf.one_hot(parsed[key], len(names)), axis=1), 1)
+
+        # TFDS's own description fills up with 0, which is a label.
+        stored = tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True, default_value=-1)
+        reader = Reader({key: stored}, read, 4 * len(names))
+        return reader, TargetSpec((len(names),), "float32", names), "multi_label"
 
     def _is_numbers(self, key: str) -> bool:
         """Whether TFDS stores the feature as plain numbers of a fixed shape."""

@@ -15,6 +15,7 @@ from bigmodel_cli.contracts import Inputs, SplitName
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.contents import ColumnContents, Numbers
 from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.data.statistics import target_counts
 from bigmodel_cli.plots import Array
 
 SAMPLE_BYTES = 128 * 2**20
@@ -35,7 +36,7 @@ class SplitReport:
         name: train, validation or test.
         examples: how many.
         describe: where they come from.
-        counts: of each class, in index order; classification only, else empty.
+        counts: of each class or label, in order; empty for regression.
         targets: of each target; regression only, else empty.
     """
 
@@ -74,10 +75,10 @@ class Description:
         config: name of the config.
         dataset: name of the data.
         origin: where it comes from.
-        task: classification or regression.
+        task: classification, multi_label or regression.
         notes: of how the source was read.
         splits: train, validation and test.
-        names: of the classes, or of the regression targets.
+        names: of the classes, of the labels, or of the regression targets.
         kind: of the input: image, tabular or table.
         shape: of one input.
         dtype: of an input; empty for a table.
@@ -154,8 +155,8 @@ def _split_report(data: Data, split: SplitData) -> SplitReport:
     targets = split.targets()
     counts: tuple[int, ...] = ()
     numbers: tuple[Numbers, ...] = ()
-    if data.spec.task == "classification":
-        counts = tuple(np.bincount(targets, minlength=data.spec.outputs).tolist())
+    if data.spec.task != "regression":
+        counts = target_counts(data.spec, targets)
     else:
         numbers = tuple(Numbers.of(targets[:, index]) for index in range(data.spec.outputs))
     return SplitReport(split.name, split.size, split.describe, counts, numbers)
@@ -221,7 +222,7 @@ def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[Colum
     for split in splits:
         if split.examples < FEW_EXAMPLES:
             worth = ""
-            if split.name != "train" and split.counts:
+            if split.name != "train" and data.spec.task == "classification":
                 worth = f"; each is {100 / split.examples:.2g}% of its accuracy"
             yield f"{split.name} has very few examples: {split.examples}{worth}"
         absent = [name for name, count in zip(names, split.counts, strict=False) if not count]
@@ -229,10 +230,11 @@ def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[Colum
             yield f"{split.name} has no example of {_listed(absent)}"
     train = splits[0]
     if (ratio := imbalance(train.counts)) > IMBALANCE:
-        yield (
-            f"the largest class of train is {ratio:,.0f} times the smallest; dataset.class_weights: balanced "
-            "or dataset.resample even this out"
-        )
+        if data.spec.task == "multi_label":
+            what, remedy = "label", "the loss binary_focal_crossentropy gives rare labels more weight"
+        else:
+            what, remedy = "class", "dataset.class_weights: balanced or dataset.resample even this out"
+        yield f"the largest {what} of train is {ratio:,.0f} times the smallest; {remedy}"
     few = [name for name, count in zip(names, train.counts, strict=False) if 0 < count < FEW_IN_A_CLASS]
     if few:
         yield f"train has fewer than {FEW_IN_A_CLASS} examples of {_listed(few)}"

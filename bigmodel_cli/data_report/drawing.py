@@ -18,6 +18,7 @@ from bigmodel_cli.data_report.description import Description, Sample, cells_of, 
 from bigmodel_cli.data_report.speed import settled
 from bigmodel_cli.errors import DataError, UsageError
 from bigmodel_cli.plots import Array, ColumnPanel
+from bigmodel_cli.targets import LABEL_SEPARATOR, joined_labels
 
 COLUMNS_DRAWN = 24
 AUGMENTED, FORMS = 8, 5
@@ -39,7 +40,7 @@ def draw(config: Config, data: Data, report: Description, sampled: Sample, folde
         pictures = []
         if data.spec.input.kind == "image":
             pictures.append(_draw_samples(config, data, folder / "samples.png"))
-        if data.spec.task == "classification":
+        if data.spec.task != "regression":
             pictures.append(_draw_classes(report, folder / "classes.png"))
         else:
             pictures.append(_draw_targets(data, report, folder / "targets.png"))
@@ -119,10 +120,12 @@ def _varied(data: Data, split: SplitData, count: int, seed: int) -> tuple[Array,
 
 
 def _captions(data: Data, targets: Array) -> list[str]:
-    """Class names, shares of several classes, or values."""
+    """Class names, shares of several classes, labels, or values."""
     names = data.spec.target.names
     if data.spec.task == "regression":
         return [", ".join(f"{value:.4g}" for value in row) for row in targets]
+    if data.spec.task == "multi_label":
+        return [text.replace(LABEL_SEPARATOR, "\n") or "no label" for text in joined_labels(targets, names)]
     if targets.ndim == 1:
         return [names[index] for index in targets]
     found = []
@@ -136,12 +139,13 @@ def _captions(data: Data, targets: Array) -> list[str]:
 
 def _draw_classes(report: Description, path: Path) -> Path:
     ratio = imbalance(report.splits[0].counts)
+    what = "labels" if report.task == "multi_label" else "classes"
     balance = "balanced" if ratio < 1.5 else f"the largest {ratio:,.1f} times the smallest"
     return plots.class_balance(
         {split.name: split.counts for split in report.splits},
         report.names,
         path,
-        title=f"{_title(report.config, report.dataset)}: {len(report.names)} classes, {balance} in train",
+        title=f"{_title(report.config, report.dataset)}: {len(report.names)} {what}, {balance} in train",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,13 @@ def joined(blocks: Sequence[Block]) -> Block:
         else (),
         np.concatenate(targets) if targets else None,
     )
+
+
+def file_stem(place: int, name: str) -> str:
+    """Part of a file name for an input, `000012_name`: its place among all, and the last part of its id."""
+    last = re.sub(r"[^\w.\[\]-]+", "_", name.replace("\\", "/").rpartition("/")[2])
+    # File names are limited in bytes, and a text may be its own id.
+    return f"{place:06d}_{last.encode()[-80:].decode(errors='ignore')}"
 
 
 def _concatenated(values: Sequence[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from bigmodel_cli.contracts import DataSpec, Kind, Task
@@ -106,16 +106,16 @@ def require_kind(data: DataSpec, model_name: str, kind: Kind) -> None:
         )
 
 
-def require_task(data: DataSpec, model_name: str, task: Task, instead: str) -> None:
+def require_task(data: DataSpec, model_name: str, tasks: Sequence[Task], instead: str) -> None:
     """Refuse a task that the model is not made for.
 
     Raises:
         ModelError: the dataset's task is another one.
     """
-    if data.task != task:
+    if data.task not in tasks:
         raise ModelError(
-            f"model.name: `{model_name}` is for {task}, but dataset `{data.name}` is for {data.task};"
-            f" use {instead}, or another dataset"
+            f"model.name: `{model_name}` is for {' and '.join(tasks)}, but dataset `{data.name}` is for"
+            f" {data.task}; use {instead}, or another dataset"
         )
 
 
@@ -186,7 +186,7 @@ def features(
 def output_head(
     x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0, zeros: bool = False
 ) -> keras.KerasTensor:
-    """Final dense layer (batch, data.outputs) float32: `logits` of classes, or `outputs` of a regression.
+    """Final dense layer (batch, data.outputs) float32: `logits` of classes or labels, else `outputs`.
 
     The intercepts of a regression start at the mean of what it learns, so that the optimizer spends no
     steps on finding the level. `zeros` starts the weights at 0, as suits a model without

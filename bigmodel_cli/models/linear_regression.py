@@ -31,7 +31,7 @@ def linear_regression(
     """
     import keras
 
-    require_task(data, "linear_regression", "regression", "`logistic_regression`")
+    require_task(data, "linear_regression", ("regression",), "`logistic_regression`")
     inputs, x = features(data, "linear_regression", flatten=flatten, standardize=standardize)
     return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2, zeros=True), name="linear_regression")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def logistic_regression(
     data: DataSpec, *, l1: Penalty = 0.0, l2: Penalty = 0.0, flatten: bool = False
 ) -> keras.Model:
-    """Softmax of one weighted sum of the inputs per class.
+    """Softmax of one weighted sum of the inputs per class; of labels, a sigmoid of one per label.
 
     Multinomial logistic regression (Bishop 2006, section 4.3.4); two classes have two logits, whose
     difference is the logit of the binary form. Features are standardized inside the model, and
@@ -27,6 +27,6 @@ def logistic_regression(
     """
     import keras
 
-    require_task(data, "logistic_regression", "classification", "`linear_regression`")
+    require_task(data, "logistic_regression", ("classification", "multi_label"), "`linear_regression`")
     inputs, x = features(data, "logistic_regression", flatten=flatten)
     return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2, zeros=True), name="logistic_regression")

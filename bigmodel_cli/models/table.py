@@ -55,11 +55,41 @@ def numbers_of(data: DataSpec) -> int:
     return total
 
 
+def feature_names(data: DataSpec) -> list[str] | None:
+    """Names of the features that `table_features` gives, in order; None where some stand for no one thing.
+
+    That is so for embeddings of categories and for texts.
+    """
+    columns = data.input.columns
+    names: list[str] = []
+    for column in columns:
+        if column.kind in ("numeric", "boolean"):
+            names += [column.name, *([f"{column.name} missing"] * column.indicator)]
+        elif column.kind == "date":
+            for part in column.parts:
+                cyclic = part not in ("elapsed", "year")
+                name = f"{column.name} {part}"
+                names += [f"{name} sine", f"{name} cosine"] if cyclic else [name]
+            names += [f"{column.name} missing"] * column.indicator
+    for column in columns:
+        if column.kind == "text" or (column.kind == "categorical" and column.encoding != "one_hot"):
+            return None
+        if column.kind == "categorical":
+            names += [f"{column.name}: missing"] * _missing_seen(column)
+            names += [f"{column.name}: {value}" for value in column.vocabulary]
+    return names
+
+
+def _missing_seen(column: Column) -> bool:
+    """Whether missing cells of a category are a category of their own."""
+    return bool(column.missing) and not column.fill_category
+
+
 def _category(column: Column, ids: keras.KerasTensor, index: int) -> keras.KerasTensor:
     import keras
     from keras import ops
 
-    missing_seen = bool(column.missing) and not column.fill_category
+    missing_seen = _missing_seen(column)
     if column.encoding == "one_hot":
         hot = ops.one_hot(ids, column.ids)
         return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if missing_seen else hot[:, 2:]

@@ -7,13 +7,14 @@ from html import escape
 from pathlib import Path
 
 from bigmodel_cli.errors import UsageError
-from bigmodel_cli.pages.parts import Code, Figures, Paragraph, Part, Picture, Section, Table, Terms
+from bigmodel_cli.pages.parts import Code, Figures, Gallery, Paragraph, Part, Picture, Section, Table, Terms
 from bigmodel_cli.pages.style import STYLE
 from bigmodel_cli.rundir import write_atomically
 
 __all__ = [
     "Code",
     "Figures",
+    "Gallery",
     "Paragraph",
     "Part",
     "Picture",

@@ -168,6 +168,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures beside each other where there is room.
+
+    Attributes:
+        pictures: in order.
+    """
+
+    pictures: Sequence[Picture]
+
+    def html(self) -> str:
+        """A grid of figures."""
+        return f'<div class="gallery">{"".join(picture.html() for picture in self.pictures)}</div>'
+
+
+@dataclass(frozen=True)
 class Section:
     """Parts under a heading.
 

@@ -23,7 +23,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 500; }
-.number { text-align: right; }
+.number { text-align: right; white-space: nowrap; }
 .best { font-weight: 700; }
 .best span { color: var(--mark); background: var(--mark-paper); border-radius: .25rem; padding: 0 .3rem;
   font-size: .8rem; margin-left: .35rem; }
@@ -39,6 +39,9 @@ ul.figures .value { display: block; font-size: 1.9rem; font-weight: 650; line-he
 ul.figures .name, ul.figures .detail { display: block; color: var(--soft); }
 figure { margin: 1.75rem 0; }
 figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: .35rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
+  gap: 1.75rem; margin: 1.75rem 0; align-items: start; }
+.gallery figure { margin: 0; }
 figcaption { color: var(--soft); }
 pre { background: var(--shade); border-radius: .5rem; padding: .75rem 1rem;
   font: .875rem/1.5 ui-monospace, monospace; white-space: pre-wrap; }
@@ -50,7 +53,7 @@ pre { background: var(--shade); border-radius: .5rem; padding: .75rem 1rem;
   tbody th { font-weight: 700; }
   td { display: flex; justify-content: space-between; gap: 1rem; text-align: right; }
   td::before { content: attr(data-column); color: var(--soft); text-align: left; flex: 0 1 45%; }
-  td > div { flex: 1 1 50%; }
+  td > div { flex: 1 1 50%; white-space: normal; }
   dl.facts { grid-template-columns: 1fr; gap: 0; }
   dl.facts dd { margin-bottom: .5rem; }
 }

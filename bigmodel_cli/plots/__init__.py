@@ -1,7 +1,7 @@
 """Pictures as PNG files, each a function of arrays: no model and no run."""
 
 from bigmodel_cli.plots.calibration import reliability
-from bigmodel_cli.plots.classes import class_bars
+from bigmodel_cli.plots.classes import class_bars, label_bars
 from bigmodel_cli.plots.comparison import compared_curves
 from bigmodel_cli.plots.confusion import confusion_matrix
 from bigmodel_cli.plots.curves import learning_curves
@@ -34,6 +34,7 @@ __all__ = [
     "fitted_line",
     "image_attribution",
     "image_grid",
+    "label_bars",
     "learning_curves",
     "learning_rate_range",
     "learning_rates",

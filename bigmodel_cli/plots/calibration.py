@@ -1,57 +1,18 @@
-"""Whether probabilities are true: reliability diagrams and the calibration error."""
+"""Whether probabilities are true: reliability diagrams."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bigmodel_cli.metrics.calibration import BINS, Bins, binned
 from bigmodel_cli.plots import style
 from bigmodel_cli.plots.style import Array, Look, Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BINS = 15
-"""As in Guo et al. 2017, section 5."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """Predictions by their confidence, in bins of equal width, closed on the right.
-
-    Attributes:
-        counts: predictions in each bin (bins,).
-        accuracy: share of right ones (bins,); NaN in an empty bin.
-        confidence: their mean confidence (bins,); NaN in an empty bin.
-        error: expected calibration error, 0 to 1: the mean gap between accuracy and confidence, weighted by
-            the counts; NaN without predictions.
-    """
-
-    counts: Array
-    accuracy: Array
-    confidence: Array
-    error: float
-
-
-def binned(right: Array, confidences: Array, bins: int = BINS) -> Bins:
-    """Sort predictions into bins (Guo et al., On Calibration of Modern Neural Networks, 2017, section 2).
-
-    Args:
-        right: whether each prediction is right (n,).
-        confidences: probability of each prediction (n,), 0 to 1, finite.
-        bins: how many.
-    """
-    places = np.clip(np.ceil(confidences * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        accuracy = np.bincount(places, right, bins) / counts
-        confidence = np.bincount(places, confidences, bins) / counts
-    gaps = np.where(counts > 0, np.abs(accuracy - confidence), 0)
-    error = float((counts * gaps).sum() / counts.sum()) if len(confidences) else float("nan")
-    return Bins(counts, accuracy, confidence, error)
 
 
 def reliability(

@@ -33,6 +33,44 @@ def class_bars(
         theme: light or dark.
     """
     right, support, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return _bars(right, support, predicted, class_names, path, "classes", title, theme)
+
+
+def label_bars(
+    targets: Array,
+    predicted: Array,
+    label_names: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+    theme: Theme = "light",
+) -> Path:
+    """Draw the same of labels, of which an example may have several.
+
+    Args:
+        targets: which labels each example has, (n, labels) of 0 and 1.
+        predicted: which are predicted, (n, labels) of 0 and 1.
+        label_names: in column order.
+        path: the PNG to write.
+        title: the finding.
+        theme: light or dark.
+    """
+    true, found = np.asarray(targets, bool), np.asarray(predicted, bool)
+    right, support, times = (flags.sum(axis=0) for flags in (true & found, true, found))
+    return _bars(right, support, times, label_names, path, "labels", title, theme)
+
+
+def _bars(
+    right: Array,
+    support: Array,
+    predicted: Array,
+    class_names: Sequence[str],
+    path: Path,
+    what: str,
+    title: str,
+    theme: Theme,
+) -> Path:
+    """Of classes or labels, (n,) each: found rightly, there, and predicted."""
     with np.errstate(invalid="ignore"):
         recall, precision = right / support, right / predicted
         f1 = np.where(support > 0, 2 * right / (support + predicted), np.nan)
@@ -46,7 +84,7 @@ def class_bars(
         axes.set_ylim(max(3, len(order)) - 0.4, -0.6)
         if len(order) < len(class_names):
             axes.set_title(
-                f"the {len(order)} of {len(class_names):,} classes with the lowest F1", color=look.grey
+                f"the {len(order)} of {len(class_names):,} {what} with the lowest F1", color=look.grey
             )
         beside.barh(range(len(order)), support[order], 0.5, color=look.grey)
         for place, count in enumerate(support[order]):

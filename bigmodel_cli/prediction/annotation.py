@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,9 @@ import numpy as np
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data.images.decoding import decode
 from bigmodel_cli.errors import BigmodelError, DataError
-from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.inputs.blocks import Block, file_stem
 from bigmodel_cli.prediction.content import Result
+from bigmodel_cli.targets import joined_labels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,7 +38,7 @@ def annotate(block: Block, result: Result, start: int, spec: DataSpec, folder: P
     row_of = {place: row for row, place in enumerate(block.readable)}
     for place in result.good:
         text = _text(result, int(place), spec)
-        path = folder / f"{start + int(place):06d}_{_safe(result.ids[place])}.png"
+        path = folder / f"{file_stem(start + int(place), result.ids[place])}.png"
         try:
             # A file of this name is whole in the end: it is written again when the work goes on.
             _labelled(_image(block, int(place), row_of[place]), text).save(path)
@@ -87,10 +87,9 @@ def _text(result: Result, place: int, spec: DataSpec) -> str:
     if spec.task == "classification":
         name = spec.target.names[result.arrays["best"][place]]
         return f"{name}  {result.arrays['probability'][place]:.1%}"
+    if spec.task == "multi_label":
+        return (
+            str(joined_labels(result.arrays["labels"][place : place + 1], spec.target.names)[0]) or "no label"
+        )
     values = result.arrays["values"][place]
     return "  ".join(f"{name} {value:.4g}" for name, value in zip(spec.target.names, values, strict=True))
-
-
-def _safe(name: str) -> str:
-    """The last part of an id, as part of a file name."""
-    return re.sub(r"[^\w.\[\]-]+", "_", name.replace("\\", "/").rpartition("/")[2])[-80:]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.targets import joined_labels, predicted_labels
 
 NOT_FINITE = "the model's output is not finite"
 
@@ -20,16 +21,23 @@ class Content:
     """What is asked of a model.
 
     Attributes:
-        probabilities: of every class; for a regression nothing of the kind is written.
-        logits: what the probabilities are the softmax of.
-        top_k: the likeliest classes, so many; None for none.
+        probabilities: of every class or label; for a regression nothing of the kind is written.
+        logits: what the probabilities are the softmax of, or of labels the sigmoid.
+        top_k: the likeliest classes or labels, so many; None for none.
         embeddings: outputs of the layer of this name, `BEFORE_HEAD` for the default; None for none.
+        calibrated: whether logits are divided by the temperature that `evaluate` fitted.
+        threshold: of two classes, the probability above which the second one is predicted; `chosen` for that
+            which `evaluate` chose; None for 0.5.
+        temperatures: of the runs, as `calibrated.settled` finds them; empty for 1.
     """
 
     probabilities: bool = True
     logits: bool = False
     top_k: int | None = None
     embeddings: str | None = None
+    calibrated: bool = False
+    threshold: float | Literal["chosen"] | None = None
+    temperatures: tuple[float, ...] = ()
 
     def check(self, spec: DataSpec) -> None:
         """Make sure that the task has what is asked for.
@@ -37,13 +45,22 @@ class Content:
         Raises:
             UsageError: classes of a regression, or more of them than there are.
         """
-        if spec.task != "classification" and (self.logits or self.top_k):
+        if spec.task == "regression" and (self.logits or self.top_k):
             raise UsageError(
                 f"{'--logits' if self.logits else '--top-k'}: is for classification, but {spec.name} is for "
                 "regression; leave it out"
             )
+        if self.calibrated and spec.task != "classification":
+            raise UsageError(
+                f"--calibrated: is for one class out of several, but {spec.name} is for {spec.task}; leave "
+                "it out"
+            )
+        if self.threshold is not None and (spec.task != "classification" or spec.outputs != 2):
+            what = f"has {spec.outputs}" if spec.task == "classification" else f"is for {spec.task}"
+            raise UsageError(f"--threshold: is for two classes, but {spec.name} {what}; leave it out")
         if self.top_k and self.top_k > spec.outputs:
-            raise UsageError(f"--top-k {self.top_k}: there are {spec.outputs} classes; ask for at most those")
+            what = "labels" if spec.task == "multi_label" else "classes"
+            raise UsageError(f"--top-k {self.top_k}: there are {spec.outputs} {what}; ask for at most those")
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,9 @@ class Result:
         ids: of the inputs.
         errors: why there is no prediction, one for each id; empty where there is one.
         arrays: name -> (n, ...), a row for each id, zeros where there is no prediction: `best` class index
-            and its `probability`, `probabilities`, `logits`, `top` class indices and their
-            `top_probabilities`; `values` of a regression; `embedding`; `target`, where it is known.
+            and its `probability`, or which `labels` are predicted, (n, labels) of 0 and 1; `probabilities`,
+            `logits`, `top` indices of classes or labels and their `top_probabilities`; `values` of a
+            regression; `embedding`; `target`, where it is known.
     """
 
     ids: Sequence[str]
@@ -110,16 +128,20 @@ def _arrays(outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec)
     scores = outputs["outputs"]
     found: dict[str, np.ndarray] = {}
     if spec.task == "classification":
-        found["best"] = scores.argmax(axis=1).astype(np.int32)
-        found["probability"] = scores.max(axis=1)
+        best = scores.argmax(axis=1) if content.threshold is None else scores[:, 1] > content.threshold
+        found["best"] = best.astype(np.int32)
+        found["probability"] = np.take_along_axis(scores, found["best"][:, None], axis=1)[:, 0]
+    elif spec.task == "multi_label":
+        found["labels"] = predicted_labels(scores).astype(np.uint8)
+    else:
+        found["values"] = scores
+    if spec.task != "regression":
         if content.probabilities:
             found["probabilities"] = scores
         if content.top_k:
             # Stable, so that of equal classes the first comes first, as with argmax.
             top = np.argsort(-scores, axis=1, kind="stable")[:, : content.top_k].astype(np.int32)
             found |= {"top": top, "top_probabilities": np.take_along_axis(scores, top, axis=1)}
-    else:
-        found["values"] = scores
     return found | {name: outputs[name] for name in ("logits", "embedding") if name in outputs}
 
 
@@ -174,6 +196,9 @@ def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[s
     if spec.task == "classification":
         yield "prediction", True, names[arrays["best"]]
         yield "probability", False, arrays["probability"].astype(np.float64)
+    if spec.task == "multi_label":
+        yield "prediction", True, joined_labels(arrays["labels"], spec.target.names)
+    if spec.task != "regression":
         yield from numbers("probabilities", "probability_", names)
         yield from numbers("logits", "logit_", names)
         for place in range(arrays["top"].shape[1] if "top" in arrays else 0):
@@ -191,6 +216,9 @@ def _targets(targets: np.ndarray, spec: DataSpec) -> Iterator[tuple[str, bool, l
     names = spec.target.names
     if spec.task == "classification":
         yield "target", True, [names[index] for index in targets.tolist()]
+        return
+    if spec.task == "multi_label":
+        yield "target", True, joined_labels(targets, names).tolist()
         return
     for name, cells in zip(names, targets.astype(np.float64).T, strict=True):
         yield ("target" if len(names) == 1 else f"target_{name}"), False, cells.tolist()

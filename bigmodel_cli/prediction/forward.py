@@ -49,7 +49,11 @@ class Forward:
             raise UsageError("--embeddings: those of several runs have nothing in common; name one run")
         self._views, self._seed = views, first.config.seed
         self._augment = _augmenting(first) if views > 1 else None
-        self._models = [_parts(member, content) for member in members]
+        temperatures = content.temperatures or (1.0,) * len(members)
+        self._models = [
+            _parts(member, content, temperature)
+            for member, temperature in zip(members, temperatures, strict=True)
+        ]
         self._widths = _widths(first, content)
         self._function: Callable[..., Tensors] | None = None
 
@@ -129,7 +133,8 @@ def _require_alike(first: Restored, other: Restored) -> None:
 
     a, b = first.spec, other.spec
     differ("tasks", a.task, b.task)
-    differ("classes" if a.task == "classification" else "targets", a.target.names, b.target.names)
+    names = {"classification": "classes", "multi_label": "labels", "regression": "targets"}[a.task]
+    differ(names, a.target.names, b.target.names)
     differ("inputs", (a.input.kind, a.input.dtype), (b.input.kind, b.input.dtype))
     differ("columns", (a.input.names, columns(a)), (b.input.names, columns(b)))
     differ("input shapes", (a.input.shape, a.input.resize), (b.input.shape, b.input.resize))
@@ -162,11 +167,11 @@ def _applied(scheduled: Scheduled, images: Any, key: Any) -> Any:
     return scheduled(images, tf.zeros((0,)), tf.constant(0, tf.int64), key)[0]
 
 
-def _parts(restored: Restored, content: Content) -> Callable[[Any], Tensors]:
+def _parts(restored: Restored, content: Content, temperature: float) -> Callable[[Any], Tensors]:
     """What gives the numbers asked for, of one run."""
     model, spec = restored.model, restored.spec
     outputs: Tensors = {"outputs": model.outputs[0]}
-    if content.logits:
+    if content.logits or temperature != 1:
         outputs["logits"] = model.get_layer("probabilities").input
     inner, prepare = None, None
     if content.embeddings is not None and spec.input.kind == "table":
@@ -179,6 +184,11 @@ def _parts(restored: Restored, content: Content) -> Callable[[Any], Tensors]:
 
     def compute(inputs: Any) -> Tensors:
         found: Tensors = dict(whole(inputs, training=False))
+        if temperature != 1:
+            found["logits"] = keras.ops.cast(found["logits"], "float32") / temperature
+            found["outputs"] = keras.ops.softmax(found["logits"])
+            if not content.logits:
+                del found["logits"]
         if inner is not None and prepare is not None:
             found["embedding"] = inner(prepare(inputs), training=False)
         return found

@@ -218,12 +218,6 @@ def chained(digest: str, ids: Sequence[str]) -> str:
     return hashlib.sha256("\0".join((digest, *ids)).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(path: Path, result: Result) -> None:
     texts = json.dumps([list(result.ids), list(result.errors)]).encode()
     arrays: dict[str, Any] = {f"a_{name}": array for name, array in result.arrays.items()}

@@ -26,7 +26,7 @@ class Preview:
         self._spec = spec
         self._with_values = spec.input.kind == "image" or pictures.has_line(spec)
         self.wanted = 0
-        if spec.task == "classification":
+        if spec.task != "regression":
             self.wanted = pictures.IMAGES if spec.input.kind == "image" else 0
         elif with_targets or pictures.has_line(spec):
             self.wanted = MAX_POINTS
@@ -68,7 +68,7 @@ class Preview:
         spec, title = self._spec, restored.config.name
         outputs = np.concatenate(self._outputs)
         targets = np.concatenate(self._targets) if self._targets else None
-        if spec.task == "classification":
+        if spec.task != "regression":
             known = [None] * len(outputs) if targets is None else targets
             path = folder / "predictions.png"
             return [

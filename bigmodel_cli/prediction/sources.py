@@ -13,12 +13,13 @@ from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.explanation.methods import Asked
 from bigmodel_cli.inputs import Inputs, Item
 from bigmodel_cli.inputs.blocks import Block
 from bigmodel_cli.inputs.images import File, changed_since
 from bigmodel_cli.prediction.content import Content
-from bigmodel_cli.prediction.parts import State, chained, file_digest
-from bigmodel_cli.rundir import Run
+from bigmodel_cli.prediction.parts import State, chained
+from bigmodel_cli.rundir import Run, file_digest
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Request:
         views: of each image, over which the mean is taken.
         ensemble: further runs, over which the mean is taken.
         annotate: a folder for images with their predictions.
+        explain: what is to be explained; None for nothing.
     """
 
     run: Run
@@ -46,6 +48,7 @@ class Request:
     views: int = 1
     ensemble: Sequence[Run] = ()
     annotate: Path | None = None
+    explain: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def identity(request: Request, source: Source) -> dict[str, Any]:
             "content": [
                 request.content.probabilities, request.content.logits,
                 request.content.top_k, request.content.embeddings,
+                request.content.temperatures, request.content.threshold,
             ],
             "views": request.views,
             "annotate": str(request.annotate),

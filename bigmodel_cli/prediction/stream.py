@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from bigmodel_cli import build
 from bigmodel_cli.build import Restored
 from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.errors import BigmodelError, DataError, UsageError
+from bigmodel_cli.explanation.explaining import Explained, Explanation
 from bigmodel_cli.inputs.blocks import Block, recut
 from bigmodel_cli.prediction import writing
 from bigmodel_cli.prediction.annotation import annotate
+from bigmodel_cli.prediction.calibrated import settled
 from bigmodel_cli.prediction.content import result_of
 from bigmodel_cli.prediction.forward import Forward
 from bigmodel_cli.prediction.parts import Parts
 from bigmodel_cli.prediction.preview import Preview
+from bigmodel_cli.prediction.seen import Seen, explanation_of
 from bigmodel_cli.prediction.sources import Passed, Request, Source, identity, of_inputs, of_split
 
 _WAITING = 2
@@ -48,6 +51,7 @@ class Predictions:
     restored: Restored
     parts: Parts
     _preview: Preview
+    _explanation: Explanation | None = None
 
     @property
     def size(self) -> int:
@@ -84,6 +88,17 @@ class Predictions:
     def draw(self, folder: Path) -> list[Path]:
         """Draw the first predictions; nothing where there is nothing to see."""
         return self._preview.draw(self.restored, folder)
+
+    def explain(self) -> Explained | None:
+        """Write what was asked to explain the predictions, and say what that is; None where nothing was.
+
+        Raises:
+            BigmodelError: it cannot be written.
+        """
+        if self._explanation is None or not self.good:
+            return None
+        with data_errors_told():
+            return self._explanation.write(self.good)
 
     def __enter__(self) -> Predictions:
         return self
@@ -123,8 +138,10 @@ def predict(
     """
     members = [build.restore(run) for run in (request.run, *request.ensemble)]
     restored = members[0]
+    request = replace(request, content=settled(request.content, members))
     if request.annotate is not None and restored.spec.input.kind != "image":
         raise UsageError("--annotate: is for images; leave it out")
+    explanation = explanation_of(request, restored)
     forward = Forward(members, request.content, request.views)
     source = of_inputs(request, restored, note) if request.arguments else of_split(request, restored)
     if resume and not source.again:
@@ -133,12 +150,16 @@ def predict(
     if resume and not parts.resume():
         note("there is nothing to go on with; beginning with the first input")
     preview = Preview(restored.spec, not request.arguments)
+    if request.content.threshold is not None:
+        # The picture names the likelier class, whatever the threshold.
+        preview.wanted = 0
     begun_before = parts.state.rows
     try:
         with data_errors_told():
-            _stream(request, restored, source, forward, parts, preview, progress)
+            seen = Seen(preview, explanation)
+            _stream(request, restored, source, forward, parts, seen, progress)
             if begun_before:
-                _see_again(request, source, forward, preview)
+                _see_again(request, restored, source, forward, seen)
     except KeyboardInterrupt:
         if output is None:
             parts.remove()
@@ -161,7 +182,7 @@ def predict(
         parts.remove()
         texts = [text for _, text in state.errors] or ["there are no inputs"]
         raise DataError("\n".join(texts) + "\nno input could be read")
-    return Predictions(restored, parts, preview)
+    return Predictions(restored, parts, preview, explanation)
 
 
 def _folder(output: Path | None) -> Path:
@@ -179,7 +200,7 @@ def _stream(
     source: Source,
     forward: Forward,
     parts: Parts,
-    preview: Preview,
+    seen: Seen,
     progress: Callable[[int], None],
 ) -> None:
     size, done = request.batch_size, parts.state.rows
@@ -193,8 +214,8 @@ def _stream(
         block, wait = waiting.popleft()
         outputs = wait()
         result = result_of(block, outputs, request.content, restored.spec)
-        if block.values is not None and preview.missing > 0 and not done:
-            preview.add(block, outputs["outputs"])
+        if not done:
+            seen.add(block, outputs, result, parts.state.rows)
         if request.annotate is not None:
             annotate(block, result, parts.state.rows, restored.spec, request.annotate)
         parts.add(result, len(block) - len(block.readable))
@@ -215,12 +236,19 @@ def _stream(
         finish()
 
 
-def _see_again(request: Request, source: Source, forward: Forward, preview: Preview) -> None:
-    """Fill the preview of a resumed run, whose first inputs were seen by another process."""
-    if preview.wanted <= 0:
+def _see_again(request: Request, restored: Restored, source: Source, forward: Forward, seen: Seen) -> None:
+    """Keep the first inputs of a resumed run, which were seen by another process."""
+    if not seen.wanting:
         return
-    for number, block in enumerate(recut(source.blocks(0, lambda _: None), request.batch_size)):
+    start = 0
+    blocks = recut(source.blocks(0, lambda _: None), request.batch_size, limit=request.limit)
+    for number, block in enumerate(blocks):
         if block.values is not None:
-            preview.add(block, forward(block.values, number)()["outputs"])
-        if preview.missing <= 0:
+            outputs = forward(block.values, number)()
+            # A result is an explanation's alone: without one nothing but the preview is computed again.
+            again = seen.explanation is not None
+            result = result_of(block, outputs, request.content, restored.spec) if again else None
+            seen.add(block, outputs, result, start)
+        start += len(block)
+        if not seen.wanting:
             return

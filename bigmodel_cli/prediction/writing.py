@@ -17,6 +17,7 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of
 from bigmodel_cli.prediction.parts import Parts
+from bigmodel_cli.targets import joined_labels
 
 FORMATS = (".csv", ".jsonl", ".parquet", ".npz")
 
@@ -132,8 +133,9 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
             known = shapes.get(name, (array.dtype, ()))[0]
             shapes[name] = (np.promote_types(known, array.dtype), array.shape[1:])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        if spec.task == "classification":
-            _write_member(archive, "classes", np.asarray(spec.target.names), ())
+        if spec.task != "regression":
+            what = "labels" if spec.task == "multi_label" else "classes"
+            _write_member(archive, what, np.asarray(spec.target.names), ())
         for name, (dtype, shape) in shapes.items():
             of = (
                 array.astype(dtype)
@@ -149,11 +151,12 @@ def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tu
     blank = np.array([bool(error) for error in result.errors])
     yield "id", np.asarray(result.ids, str)
     for name, array in result.arrays.items():
-        if name in ("best", "top", "target") and spec.task == "classification":
-            texts = names[array]
+        flags = name == "labels" or (name == "target" and spec.task == "multi_label")
+        if flags or name == "top" or (name in ("best", "target") and spec.task == "classification"):
+            texts = joined_labels(array, spec.target.names).astype(str) if flags else names[array]
             if name != "target":
                 texts[blank] = ""
-            yield {"best": "prediction"}.get(name, name), texts
+            yield {"best": "prediction", "labels": "prediction"}.get(name, name), texts
         elif name == "target":
             yield name, array
         else:

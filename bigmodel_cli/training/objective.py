@@ -1,16 +1,16 @@
 """Loss and metrics of a run, fed with what each of them takes.
 
-Our classifiers give logits, and the pipeline gives class indices. Keras' losses and metrics differ in
-what they want: indices or one-hot targets, logits or probabilities. The adapters below translate, so
-that every one of them means what it says.
+Our classifiers give logits, and the pipeline gives class indices; of labels, a 0 or 1 for each. Keras' losses
+and metrics differ in what they want: indices or one-hot targets, logits or probabilities. `training.adapters`
+translates, so that every one of them means what it says.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import keras
 import tensorflow as tf
@@ -18,11 +18,16 @@ import tensorflow as tf
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.config.rules import AUTO_METRICS, SMOOTHED_LOSSES
 from bigmodel_cli.config.schema import Component, Config
-from bigmodel_cli.contracts import DataSpec, TargetSpec
+from bigmodel_cli.contracts import DataSpec, Task
 from bigmodel_cli.errors import UsageError
-from bigmodel_cli.targets import original_units, scaled
+from bigmodel_cli.targets import scaled
+from bigmodel_cli.training.adapters import ClassMetric, InOriginalUnits, LabelMetric, OnProbabilities
 
-AUTO_LOSSES = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}
+AUTO_LOSSES: Mapping[Task, str] = {
+    "classification": "sparse_categorical_crossentropy",
+    "multi_label": "binary_crossentropy",
+    "regression": "mean_squared_error",
+}
 
 _CLASSIFICATION_LOSSES = frozenset(
     {
@@ -35,6 +40,19 @@ _REGRESSION_LOSSES = frozenset(
     {
         "cosine_similarity", "huber", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
         "mean_squared_error", "mean_squared_logarithmic_error",
+    }
+)  # fmt: skip
+# Those that judge each label on its own; a softmax would make the labels exclude each other.
+_LABEL_LOSSES = frozenset({"binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge"})
+_LOSSES: Mapping[Task, frozenset[str]] = {
+    "classification": _CLASSIFICATION_LOSSES, "multi_label": _LABEL_LOSSES, "regression": _REGRESSION_LOSSES
+}  # fmt: skip
+_LABEL_METRICS = frozenset(
+    {
+        "auc", "binary_accuracy", "binary_crossentropy", "f1_score", "f_beta_score", "false_negatives",
+        "false_positives", "hinge", "precision", "precision_at_recall", "recall", "recall_at_precision",
+        "sensitivity_at_specificity", "specificity_at_sensitivity", "squared_hinge", "true_negatives",
+        "true_positives",
     }
 )  # fmt: skip
 _REGRESSION_METRICS = _REGRESSION_LOSSES - {"huber", "log_cosh"} | {
@@ -95,7 +113,7 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         name = "categorical_crossentropy"
     definition = components.find("losses", name)
     name = definition.name
-    allowed = _CLASSIFICATION_LOSSES if data.task == "classification" else _REGRESSION_LOSSES
+    allowed = _LOSSES[data.task]
     if name not in allowed:
         raise UsageError(
             f"loss: `{name}` is not for {data.task}, which {data.name} is; use `auto` or one of "
@@ -103,7 +121,7 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         )
     if smoothing and name not in SMOOTHED_LOSSES:
         raise UsageError(
-            f"loss.label_smoothing: got {smoothing}, but `{name}` of a {data.task} has no target "
+            f"loss.label_smoothing: got {smoothing}, but `{name}` for {data.task} has no target "
             "probabilities to smooth; set it to 0"
         )
     kind = getattr(keras.losses, str(definition.keras_class))
@@ -114,6 +132,10 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
             return Objective(loss, name, _metrics(config, data), None)
         target = data.target
         return Objective(loss, name, _metrics(config, data), lambda values: scaled(values, target))
+    if data.task == "multi_label":
+        # The targets are what these losses take: a 0 or 1 for each label.
+        loss = kind(from_logits=True, **parameters) if _takes_logits(kind) else kind(**parameters)
+        return Objective(loss, name, _metrics(config, data), None)
     if mixing and name in _ON_INDICES:
         raise UsageError(
             f"loss: `{name}` takes one class an example, but dataset.augment mixes classes; use "
@@ -136,26 +158,52 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
 
 def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
     if config.metrics == "auto":
-        wanted = [Component(name=AUTO_METRICS[data.task == "regression"])]
+        wanted = [Component(name=name) for name in AUTO_METRICS[data.task]]
     else:
         wanted = list(config.metrics)
     return [_metric(item, data) for item in wanted]
 
 
+def _fits(metric: str, task: Task) -> bool:
+    match task:
+        case "classification":
+            return metric not in _REGRESSION_METRICS
+        case "multi_label":
+            return metric in _LABEL_METRICS
+        case "regression":
+            return metric in _REGRESSION_METRICS
+        case _:
+            assert_never(task)
+
+
 def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
     definition = components.find("metrics", component.name)
     name = definition.name
-    if (data.task == "regression") != (name in _REGRESSION_METRICS):
+    if not _fits(name, data.task):
         raise UsageError(
             f"metrics: `{name}` is not for {data.task}, which {data.name} is; use `auto` or see "
             "`bigmodel list metrics`"
         )
     kind = getattr(keras.metrics, str(definition.keras_class))
+    if data.task == "multi_label":
+        return _label_metric(kind, name, component, data)
     metric = kind(name=component.name, **component.parameters)
     if data.task == "regression":
         return metric if data.target.scaling == "none" else InOriginalUnits(metric, data.target)
     indices = "Sparse" in str(definition.keras_class)
     return ClassMetric(metric, None if indices else data.outputs, name not in _ON_MARGINS)
+
+
+def _label_metric(kind: type[Any], name: str, component: Component, data: DataSpec) -> keras.metrics.Metric:
+    """A metric of labels, which do not exclude each other."""
+    given = dict(component.parameters)
+    if name in ("f1_score", "f_beta_score") and given.get("threshold") is None:
+        # Without one Keras takes the likeliest label alone.
+        given["threshold"] = 0.5
+    if name == "auc":
+        # The mean over the labels, rather than one curve of all.
+        given |= {"multi_label": True, "num_labels": data.outputs}
+    return LabelMetric(kind(name=component.name, **given), name not in _ON_MARGINS)
 
 
 def _takes_logits(kind: type[Any]) -> bool:
@@ -167,84 +215,3 @@ def higher_is_better(monitor: str) -> bool:
     name = monitor.removeprefix("val_")
     entry = catalogue.find("metrics", name)
     return (entry.name if entry else name) in HIGHER_IS_BETTER
-
-
-class OnProbabilities(keras.losses.Loss):
-    """A loss that wants probabilities, on a model that gives logits."""
-
-    def __init__(self, inner: keras.losses.Loss):
-        super().__init__(name=inner.name)
-        self.inner = inner
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each example, (batch,), from the targets that `inner` takes and logits (batch, classes)."""
-        return self.inner.call(y_true, _probabilities(y_pred))
-
-
-def _probabilities(logits: Any) -> Any:
-    """Softmax; that of Keras hangs the logits on its result, where the binary losses find and misuse them."""
-    return keras.ops.exp(keras.ops.log_softmax(logits))
-
-
-class InOriginalUnits(keras.metrics.Metric):
-    """A metric of a regression whose targets are learned on another scale.
-
-    Args:
-        inner: the Keras metric, over targets and predictions in their original units.
-        target: says how they are scaled.
-    """
-
-    def __init__(self, inner: keras.metrics.Metric, target: TargetSpec):
-        super().__init__(name=inner.name)
-        self.inner = inner
-        self._target = target
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Count a batch: scaled targets and predictions, (batch, targets)."""
-        y_true, y_pred = (original_units(values, self._target) for values in (y_true, y_pred))
-        return self.inner.update_state(y_true, y_pred, sample_weight)
-
-    def result(self) -> Any:
-        """The inner metric's result."""
-        return self.inner.result()
-
-    def reset_state(self) -> None:
-        """Begin anew."""
-        self.inner.reset_state()
-
-
-class ClassMetric(keras.metrics.Metric):
-    """A classification metric on logits and on targets as indices or one-hot.
-
-    Args:
-        inner: the Keras metric.
-        one_hot: number of classes when the metric wants one-hot targets, else None.
-        probabilities: whether it wants probabilities rather than logits.
-    """
-
-    def __init__(self, inner: keras.metrics.Metric, one_hot: int | None, probabilities: bool):
-        super().__init__(name=inner.name)
-        self.inner = inner
-        self._one_hot = one_hot
-        self._probabilities = probabilities
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Count a batch: targets (batch,) or (batch, classes), logits (batch, classes)."""
-        encoded = len(y_true.shape) == 2 and y_true.shape[-1] != 1
-        if self._one_hot is None and encoded:
-            y_true = keras.ops.argmax(y_true, axis=-1)
-        elif self._one_hot is not None and not encoded:
-            y_true = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), self._one_hot)
-        y_pred = keras.ops.cast(y_pred, "float32")
-        if self._probabilities:
-            y_pred = _probabilities(y_pred)
-        return self.inner.update_state(y_true, y_pred, sample_weight)
-
-    def result(self) -> Any:
-        """The inner metric's result; a value for each class is averaged over the classes."""
-        result = self.inner.result()
-        return keras.ops.mean(result) if len(result.shape) else result
-
-    def reset_state(self) -> None:
-        """Begin anew."""
-        self.inner.reset_state()

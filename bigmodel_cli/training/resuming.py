@@ -31,7 +31,7 @@ def unfinished(config: Config, path: Path | None) -> tuple[Run | None, Config]:
             run = None
     else:
         run = Run(path)
-    if run is None or not any(run.checkpoints.glob("*.npz")):
+    if run is None or not any(run.checkpoints.glob("epoch-*.npz")):
         rundir.check_free(path, begun=True)
         return None, config
     then = validation.load(run.config).config

@@ -14,24 +14,25 @@ from bigmodel_cli.training.plan import Plan
 from bigmodel_cli.training.trackers.tensorboard import write_description
 
 
-def start(plan: Plan, path: Path | None) -> Run:
+def start(plan: Plan, path: Path | None, *, begun: bool = False) -> Run:
     """Make the run directory; of several processes, the chief does.
 
     Args:
         plan: from `planning.prepare`.
         path: where it is to lie; None for a place of our own.
+        begun: write over a run there that ended before its first checkpoint, as `training.resume: auto` does.
 
     Raises:
         UsageError: the place is taken, cannot be written, or has no room for a checkpoint and the model.
     """
-    run = _made(plan, path) if agreement.chief() else None
+    run = _made(plan, path, begun) if agreement.chief() else None
     told = Run(agreement.path_of_chief(run.path if run else None))
     return run or told
 
 
-def _made(plan: Plan, path: Path | None) -> Run:
+def _made(plan: Plan, path: Path | None, begun: bool) -> Run:
     _check_room(plan, path or rundir.RUNS)
-    run = rundir.create(plan.config.name, path, begun=plan.config.training.resume == "auto")
+    run = rundir.create(plan.config.name, path, begun=begun or plan.config.training.resume == "auto")
     rundir.write_yaml(run.config, plan.config.model_dump(mode="json"))
     rundir.write_json(run.data, plan.data.spec.to_json())
     rundir.write_json(run.splits, {name: build.split_record(part) for name, part in plan.data.splits.items()})

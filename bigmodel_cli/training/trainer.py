@@ -234,7 +234,7 @@ class _Training:
 
     def _fit_and_roll_back(self, signals: SignalWatch) -> None:
         divergence = self.plan.config.training.divergence
-        if divergence.action == "roll_back" and not any(self.run.checkpoints.glob("*.npz")):
+        if divergence.action == "roll_back" and not any(self.run.checkpoints.glob("epoch-*.npz")):
             self.checkpoints.save_now()
         while True:
             try:

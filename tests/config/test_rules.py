@@ -75,7 +75,8 @@ BASE = "dataset: digits\nmodel: mlp\n"
         ("training: {early_stopping: {monitor: val_acuracy}}",
          "3:38: training.early_stopping.monitor: nothing of the name `val_acuracy` is measured; known "
          "here: loss, "
-         "val_loss, accuracy, val_accuracy, mean_absolute_error, val_mean_absolute_error"),
+         "val_loss, accuracy, val_accuracy, binary_accuracy, val_binary_accuracy, f1_score, val_f1_score, "
+         "mean_absolute_error, val_mean_absolute_error"),
         ("metrics: [auc]\ntraining: {early_stopping: {monitor: val_accuracy}}",
          "4:38: training.early_stopping.monitor: nothing of the name `val_accuracy` is measured; known "
          "here: loss, "
@@ -142,6 +143,19 @@ def test_rules_about_wrong_sections_wait(write):
             "split_by: {column: fold}, splits: {test: all}",
             "the column `fold` of dataset.split_by names the",
         ),
+        (
+            "split_by: {group: patient}, fold: {index: 0, of: 3, scheme: plain}",
+            "dataset.fold: dataset.split_by divides by the group `patient`, and folds must do so too: "
+            "`scheme: grouped`, `by: patient`",
+        ),
+        (
+            "split_by: {time: day}, fold: {index: 0, of: 3, scheme: time, by: hour}",
+            "folds must do so too: `scheme: time`, `by: day`",
+        ),
+        ("fold: {index: 3, of: 3}", "`index` counts from 0 to 2 in 3 folds, got 3"),
+        ("fold: {index: 0, of: 1}", "dataset.fold.of: must be at least 2"),
+        ("fold: {index: 0, of: 3, scheme: time}", "the scheme `time` needs a column in `by`"),
+        ("fold: {index: 0, of: 3, by: x}", "the scheme `stratified` takes no column, got `by: x`"),
     ],
 )
 def test_keys_of_the_data_that_would_be_ignored(tmp_path, dataset, message):

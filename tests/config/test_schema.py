@@ -23,6 +23,11 @@ def test_defaults():
     assert found.training.early_stopping is None
 
 
+def test_the_seed_of_the_data_is_that_of_the_config_unless_it_has_its_own():
+    assert config(seed=3).data_seed == 3
+    assert config(seed=3, dataset={"name": "digits", "split_seed": 0}).data_seed == 0
+
+
 def test_a_name_is_short_for_a_component():
     short = config(dataset="digits", model="mlp", optimizer="sgd", loss="huber", metrics=["auc"])
     long = config(optimizer={"name": "sgd"}, loss={"name": "huber"}, metrics=[{"name": "auc"}])

@@ -249,6 +249,13 @@ def test_examples_of_one_time_are_not_divided():
     assert not set(found["validation"]) & set(found["train"])
 
 
+def test_the_newest_time_is_held_out_whole_even_when_it_is_more_than_asked_for():
+    found = by_column(np.repeat([1, 2, 3], 30), split_by=("time", "x"), validation_fraction=0.1)
+    assert {name: set(values) for name, values in found.items()} == {
+        "train": {1.0}, "validation": {2.0}, "test": {3.0}
+    }  # fmt: skip
+
+
 class Named:
     """A source with a column of names beside its examples."""
 

@@ -295,3 +295,36 @@ def test_an_old_library_that_would_run_code(monkeypatch):
     monkeypatch.setattr(datasets, "__version__", "3.6.0")
     with pytest.raises(DataError, match=r"needs datasets 4 or later, this is 3\.6\.0"):
         hugging_face(0, path="a")
+
+
+TOPICS = [[0, 2], [], [1], [2]] * 3
+FLAGS = [[1, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]] * 3
+
+
+def with_topics(**columns):
+    kinds = {"image": datasets.Image(), "text": datasets.Value("string")}
+    topics = datasets.List(datasets.ClassLabel(names=["art", "law", "war"]))
+    features = {**{name: kinds[name] for name in columns}, "topics": topics}
+    return datasets.Dataset.from_dict({**columns, "topics": TOPICS}, datasets.Features(features))
+
+
+def test_lists_of_class_labels_of_images(tmp_path):
+    table = with_topics(image=[encoded(one) for one in PIXELS])
+    source = hugging_face(0, path=save(tmp_path / "a", train=table))
+    assert source.spec.task == "multi_label"
+    assert source.spec.target.names == ("art", "law", "war")
+    images, targets = source.arrays(PART)
+    assert (images == PIXELS[PART.indices]).all()
+    assert targets.tolist() == [FLAGS[index] for index in PART.indices]
+
+
+def test_lists_of_class_labels_of_texts(tmp_path):
+    path = save(tmp_path / "a", train=with_topics(text=[f"this is text number {i}" for i in range(12)]))
+    source = hugging_face(0, path=path)
+    assert source.spec.task == "multi_label"
+    assert source.spec.target.names == ("art", "law", "war")
+    assert source.targets(PART).tolist() == [FLAGS[index] for index in PART.indices]
+    with pytest.raises(DataError, match=r"dataset.task: `regression`, but the target `topics` is a list"):
+        hugging_face(0, path=path, task="regression")
+    with pytest.raises(DataError, match="must be the only target"):
+        hugging_face(0, path=path, target=["topics", "text"])

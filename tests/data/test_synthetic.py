@@ -76,7 +76,24 @@ def test_random_larger_than_memory_is_refused_before_it_is_made():
         synthetic.random(0, examples=100_000_000, shape=(1000, 1000, 3))
 
 
-@pytest.mark.parametrize("build", [synthetic.linear, synthetic.friedman, synthetic.blobs, synthetic.random])
+def test_multi_label_has_examples_with_several_labels_and_with_none():
+    source = synthetic.multi_label(0, examples=500, features=12, labels=4, mean_labels=2)
+    inputs, targets = everything(source)
+    assert source.spec.task == "multi_label"
+    assert source.spec.target.names == ("label_0", "label_1", "label_2", "label_3")
+    assert inputs.shape == (500, 12)
+    assert targets.dtype == np.float32
+    assert np.unique(targets).tolist() == [0, 1]
+    assert {0, 1, 2} <= set(targets.sum(axis=1).tolist())
+    assert 1.3 < targets.sum(axis=1).mean() < 2.3
+    assert everything(synthetic.multi_label(0, unlabelled=False))[1].any(axis=1).all()
+    with pytest.raises(DataError, match=r"dataset.mean_labels: 9 of 5 labels; give at most 5"):
+        synthetic.multi_label(0, mean_labels=9)
+
+
+@pytest.mark.parametrize(
+    "build", [synthetic.linear, synthetic.friedman, synthetic.blobs, synthetic.multi_label, synthetic.random]
+)
 def test_the_seed_decides(build):
     first, again, other = (everything(build(seed)) for seed in (7, 7, 8))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))

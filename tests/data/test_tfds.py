@@ -417,6 +417,63 @@ def test_a_boolean_as_target(columns_dir):
     assert targets.tolist() == [int((age - 0.5) % 2 == 0) for age in inputs[:, 0]]
 
 
+@pytest.fixture(scope="module")
+def labels_dir(tmp_path_factory):
+    """A set whose examples have lists of class labels, and several booleans."""
+    import tensorflow as tf
+    import tensorflow_datasets as real
+
+    folder = tmp_path_factory.mktemp("tfds_labels")
+    features = real.features
+    lists = [[0, 2], [], [1], [2, 2]]
+    types = {
+        "x": features.Tensor(shape=(2,), dtype=np.float32),
+        "topics": features.Sequence(features.ClassLabel(names=["art", "law", "war"])),
+        "flags": features.Tensor(shape=(3,), dtype=np.bool_),
+    }
+
+    def examples():
+        for index, topics in enumerate(lists):
+            flags = [index % 2 == 0, True, False]
+            yield {"x": np.full(2, index, np.float32), "topics": np.array(topics, np.int64), "flags": flags}
+
+    signature = {
+        "x": tf.TensorSpec((2,), tf.float32), "topics": tf.TensorSpec((None,), tf.int64),
+        "flags": tf.TensorSpec((3,), tf.bool),
+    }  # fmt: skip
+    real.dataset_builders.store_as_tfds_dataset(
+        name="articles",
+        version="1.0.0",
+        features=features.FeaturesDict(types),
+        split_datasets={"train": tf.data.Dataset.from_generator(examples, output_signature=signature)},
+        data_dir=folder,
+    )
+    return folder
+
+
+def test_lists_of_class_labels(labels_dir):
+    source = tfds(0, dataset="articles", data_dir=str(labels_dir), inputs="x")
+    assert source.spec.task == "multi_label"
+    assert source.spec.target.names == ("art", "law", "war")
+    assert (source.spec.target.shape, source.spec.target.dtype) == ((3,), "float32")
+    assert source.notes == ("the target is `topics`, the only list of class labels",)
+    inputs, targets = source.arrays(Part.range("train", 0, 4))
+    wanted = {0: [1, 0, 1], 1: [0, 0, 0], 2: [0, 1, 0], 3: [0, 0, 1]}
+    assert targets.dtype == np.float32
+    assert targets.tolist() == [wanted[int(row)] for row in inputs[:, 0]]
+    # Of a batch in which nobody has a label.
+    empty = np.flatnonzero(inputs[:, 0] == 1)
+    assert source.targets(Part("train", empty)).tolist() == [[0, 0, 0]]
+
+
+def test_several_booleans_are_labels(labels_dir):
+    source = tfds(0, dataset="articles", data_dir=str(labels_dir), inputs="x", target="flags")
+    assert source.spec.task == "multi_label"
+    assert source.spec.target.names == ("flags_0", "flags_1", "flags_2")
+    inputs, targets = source.arrays(Part.range("train", 0, 4))
+    assert targets.tolist() == [[float(row % 2 == 0), 1, 0] for row in inputs[:, 0]]
+
+
 @pytest.mark.parametrize(
     ("inputs", "target", "message"),
     [

@@ -11,7 +11,7 @@ from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind
 from bigmodel_cli.data.tables.delimited import PLAIN_SUFFIXES, SUFFIXES, Delimited, Delimiter, Quote
 from bigmodel_cli.data.tables.files import GivenPaths, find_tables
-from bigmodel_cli.data.tables.scan import TableOptions
+from bigmodel_cli.data.tables.scan import AskedTask, LabelSeparator, TableOptions
 from bigmodel_cli.data.tables.source import TableSource
 
 
@@ -21,7 +21,8 @@ def csv(
     path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
     target: str | Sequence[str],
     columns: Mapping[str, DeclaredKind] | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: AskedTask = "auto",
+    label_separator: LabelSeparator | None = None,
     drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
     drop_duplicates: bool = False,
     missing_values: Sequence[str] = MISSING_VALUES,
@@ -42,10 +43,14 @@ def csv(
     Args:
         path: a file, a glob or a folder (.csv, .tsv, .tab, .txt, also with .gz, .bz2, .zst), a list of
             these, or a mapping of split to these.
-        target: the column to predict; several are the targets of a regression.
+        target: the column to predict; several are the targets of a regression, or with the task multi_label
+            the labels: columns of 0 and 1 (or true and false, yes and no).
         columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
         task: auto takes texts, booleans and up to 20 different whole numbers for classes, other numbers for a
-            regression.
+            regression. With multi_label a row may have any number of labels: of several columns in `target`,
+            or in the cells of one.
+        label_separator: between the labels in a cell, where one column holds them, such as `comedy|drama`;
+            null takes `|`. A row with an empty cell has none.
         drop_missing: rows to leave out: none, those with any missing cell in a feature or the target, with a
             missing target, or with a missing cell in one of these columns.
         drop_duplicates: whether to leave out rows that equal an earlier one of their base split in every
@@ -68,6 +73,7 @@ def csv(
         target=(target,) if isinstance(target, str) else tuple(target),
         columns=dict(columns or {}),
         task=task,
+        label_separator=label_separator,
         drop_missing=drop_missing if isinstance(drop_missing, str) else tuple(drop_missing),
         drop_duplicates=drop_duplicates,
         reader=CellReader(missing, decimal, date_order),

@@ -11,7 +11,7 @@ from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind
 from bigmodel_cli.data.tables.files import GivenPaths, find_tables
 from bigmodel_cli.data.tables.parquet_reading import SUFFIXES, Parquet
-from bigmodel_cli.data.tables.scan import TableOptions
+from bigmodel_cli.data.tables.scan import AskedTask, LabelSeparator, TableOptions
 from bigmodel_cli.data.tables.source import TableSource
 
 
@@ -21,7 +21,8 @@ def parquet(
     path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
     target: str | Sequence[str],
     columns: Mapping[str, DeclaredKind] | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: AskedTask = "auto",
+    label_separator: LabelSeparator | None = None,
     drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
     drop_duplicates: bool = False,
     missing_values: Sequence[str] = MISSING_VALUES,
@@ -36,10 +37,14 @@ def parquet(
 
     Args:
         path: a file, a glob or a folder (.parquet, .pq), a list of these, or a mapping of split to these.
-        target: the column to predict; several are the targets of a regression.
+        target: the column to predict; several are the targets of a regression, or with the task multi_label
+            the labels: columns of 0 and 1 (or true and false, yes and no).
         columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
         task: auto takes strings, booleans and up to 20 different integers for classes, other numbers for a
-            regression.
+            regression. With multi_label a row may have any number of labels: of several columns in `target`,
+            or in the cells of one.
+        label_separator: between the labels in a cell, where one column holds them, such as `comedy|drama`;
+            null takes `|`. A row with an empty cell has none.
         drop_missing: rows to leave out: none, those with any missing cell in a feature or the target, with a
             missing target, or with a missing cell in one of these columns.
         drop_duplicates: whether to leave out rows that equal an earlier one of their base split in every
@@ -54,6 +59,7 @@ def parquet(
         target=(target,) if isinstance(target, str) else tuple(target),
         columns=dict(columns or {}),
         task=task,
+        label_separator=label_separator,
         drop_missing=drop_missing if isinstance(drop_missing, str) else tuple(drop_missing),
         drop_duplicates=drop_duplicates,
         reader=CellReader(missing, date_order=date_order),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from bigmodel_cli.columns import ColumnKind
 from bigmodel_cli.contracts import Task
@@ -13,12 +15,17 @@ from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.cells import CellReader
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind, Inferred, infer
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest
+from bigmodel_cli.data.tables.label_targets import SEPARATOR, FlagTargets, LabelSetTargets
 from bigmodel_cli.data.tables.targets import LabelTargets, NumberTargets, Targets
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+AskedTask = Literal["auto", "classification", "multi_label", "regression"]
+
+LabelSeparator = Annotated[str, Field(min_length=1)]
 
 SAMPLE_ROWS, SAMPLE_BYTES = 100_000, 64 * 2**20
 """What the kinds of columns are inferred from, whichever is reached first."""
@@ -39,14 +46,16 @@ class TableOptions:
             row.
         drop_duplicates: whether rows equal to an earlier one of their base split are dropped.
         reader: how cells are written.
+        label_separator: between the labels of a cell, where the one target holds several; None for `|`.
     """
 
     target: tuple[str, ...]
     columns: Mapping[str, DeclaredKind] = field(default_factory=dict)
-    task: Literal["auto", "classification", "regression"] = "auto"
+    task: AskedTask = "auto"
     drop_missing: str | tuple[str, ...] = "none"
     drop_duplicates: bool = False
     reader: CellReader = field(default_factory=CellReader)
+    label_separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,9 @@ class Scan:
         task: of the target.
         kinds: how each column of the files can be read.
         features: of the columns, in the order of the files.
-        targets: of each base split, for the rows kept: class indices (n,) int32 or values (n, targets)
-            float32.
-        target_names: of classes or targets.
+        targets: of each base split, for the rows kept: class indices (n,) int32, labels (n, labels) float32
+            of 0 and 1, or values (n, targets) float32.
+        target_names: of classes, labels or targets.
         rows: of each base split, for each of its files.
         kept: of each base split, the positions of the rows that were not dropped, (n,) int64 ascending; None
             where all were kept.
@@ -211,10 +220,20 @@ class _Scanner:
                         f"dataset.{key}: {next(iter(self._heads_of))} has no column `{name}`; "
                         f"{suggest(name, names)}{header}"
                     )
-        if len(options.target) > 1 and options.task == "classification":
+        self._check_target()
+
+    def _check_target(self) -> None:
+        options = self._options
+        several = len(options.target) > 1
+        if several and options.task == "classification":
             raise DataError(
-                "dataset.target: several columns make a regression, and dataset.task is "
-                "classification; name one"
+                "dataset.target: several columns make a regression, or labels with dataset.task: "
+                "multi_label, and dataset.task is classification; name one"
+            )
+        if options.label_separator is not None and (several or options.task != "multi_label"):
+            raise DataError(
+                "dataset.label_separator: is for one column with several labels in its cells, with "
+                "dataset.task: multi_label; leave it out"
             )
         for name in options.target:
             if (declared := options.columns.get(name)) in ("date", "text", "ignore"):
@@ -227,9 +246,14 @@ class _Scanner:
                     "classification; "
                     "leave one of them out"
                 )
-            if declared in ("categorical", "boolean") and (
-                options.task == "regression" or len(options.target) > 1
-            ):
+            if options.task == "multi_label":
+                wanted = "boolean" if several else "categorical"
+                if declared not in (None, wanted):
+                    raise DataError(
+                        f"dataset.columns: the target `{name}` is declared {declared}, and dataset.task is "
+                        f"multi_label, for which it is {wanted}; leave one of them out"
+                    )
+            elif declared in ("categorical", "boolean") and (options.task == "regression" or several):
                 raise DataError(
                     f"dataset.columns: the target `{name}` is declared {declared}, which no regression "
                     "can predict; "
@@ -287,8 +311,11 @@ class _Scanner:
 
     def _target_kind(self, name: str, inferred: Inferred) -> ColumnKind:
         options = self._options
-        if options.task == "regression" or len(options.target) > 1:
-            kind: ColumnKind = "numeric"
+        kind: ColumnKind
+        if options.task == "multi_label":
+            kind = "boolean" if len(options.target) > 1 else "categorical"
+        elif options.task == "regression" or len(options.target) > 1:
+            kind = "numeric"
         elif options.task == "classification" or options.columns.get(name) in ("categorical", "boolean"):
             kind = "categorical"
         elif inferred.kind == "date":
@@ -333,6 +360,10 @@ class _Scanner:
 
     def _new_targets(self) -> Targets:
         names, options = self._options.target, self._options
+        if options.task == "multi_label":
+            if len(names) > 1:
+                return FlagTargets(names)
+            return LabelSetTargets(names[0], options.label_separator or SEPARATOR)
         if self._kinds[names[0]] == "categorical":
             return LabelTargets(names[0], options.reader)
         # Only what is left to judge can turn out to be classes.
@@ -362,6 +393,9 @@ class _Scanner:
 
     def _unfit(self, place: str, name: str, value: object) -> str:
         kind = self._kinds[name]
+        if self._options.task == "multi_label" and name in self._options.target:
+            remedy = "mend it (0 or 1: whether the row has the label), or leave it out of dataset.target"
+            return cell_forms.unfit(place, name, value, kind, remedy)
         other = "categorical" if name in self._options.target else "categorical (or ignore)"
         mending = [f"declare the column with dataset.columns: {{{name}: {other}}}"]
         if isinstance(value, str):

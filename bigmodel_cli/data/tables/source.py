@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ class TableSource:
         self.example_bytes = (
             sum(each.get(column.kind, STRING_BYTES) for column in columns)
             + round(self._scan.text_bytes)
-            + 4 * max(1, len(options.target))
+            + 4 * math.prod(target.shape)
         )
 
     def fingerprint(self) -> str:

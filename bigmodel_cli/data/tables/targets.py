@@ -27,8 +27,9 @@ class Found:
 
     Attributes:
         task: what they are for.
-        values: of each base split: class indices (n,) int32 or values (n, targets) float32.
-        names: of classes, sorted, or of the regression targets.
+        values: of each base split: class indices (n,) int32, labels (n, labels) float32 of 0 and 1, or values
+            (n, targets) float32.
+        names: of classes or labels, or of the regression targets.
         remark: why they were taken for classes or not, where that was judged; else empty.
     """
 
@@ -94,9 +95,9 @@ class NumberTargets:
         """All targets of the rows kept."""
         import numpy as np
 
-        found = {base: _kept(np.concatenate(parts), kept[base]) for base, parts in self._found.items()}
+        found = {base: kept_rows(np.concatenate(parts), kept[base]) for base, parts in self._found.items()}
         for index, name in enumerate(self._names):
-            _require_present(
+            require_present(
                 name, sum(int(np.isnan(values[:, index]).sum()) for values in found.values()), found
             )
         every = np.concatenate([*found.values()])
@@ -157,8 +158,8 @@ class LabelTargets:
         """All targets of the rows kept."""
         import numpy as np
 
-        found = {base: _kept(np.concatenate(parts), kept[base]) for base, parts in self._found.items()}
-        _require_present(self._name, sum(int((codes < 0).sum()) for codes in found.values()), found)
+        found = {base: kept_rows(np.concatenate(parts), kept[base]) for base, parts in self._found.items()}
+        require_present(self._name, sum(int((codes < 0).sum()) for codes in found.values()), found)
         used = np.unique(np.concatenate([*found.values()]))
         texts = list(self._codes)
         names, order = self._sorted([texts[code] for code in used])
@@ -193,11 +194,13 @@ class LabelTargets:
         return names, np.array([places[text] for text in texts])
 
 
-def _kept(values: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+def kept_rows(values: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """Those at the positions kept, (m,); all where that is None."""
     return values if kept is None else values[kept]
 
 
-def _require_present(name: str, missing: int, found: Mapping[str, np.ndarray]) -> None:
+def require_present(name: str, missing: int, found: Mapping[str, np.ndarray]) -> None:
+    """Raise DataError unless no target of the column is missing in the base splits' rows."""
     if missing:
         total = sum(map(len, found.values()))
         raise DataError(

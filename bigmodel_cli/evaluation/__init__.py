@@ -1,0 +1,7 @@
+"""Metrics, predictions and pictures of a run on one of its splits."""
+
+from bigmodel_cli.evaluation.least_squares import LeastSquares
+from bigmodel_cli.evaluation.outcome import Evaluation
+from bigmodel_cli.evaluation.stage import evaluate
+
+__all__ = ["Evaluation", "LeastSquares", "evaluate"]

@@ -1,0 +1,210 @@
+"""Metrics, predictions and pictures of a run on one of its splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bigmodel_cli import build, evaluation_pictures, model_pictures, rundir
+from bigmodel_cli.build import Data, Restored
+from bigmodel_cli.contracts import SplitName
+from bigmodel_cli.data import contents
+from bigmodel_cli.data.pipeline import evaluation_batches
+from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.errors import DataError
+from bigmodel_cli.evaluation import calibrating
+from bigmodel_cli.evaluation.calibrating import Chosen
+from bigmodel_cli.evaluation.grouping import Members, members
+from bigmodel_cli.evaluation.least_squares import LeastSquares, least_squares
+from bigmodel_cli.evaluation.linear_baseline import linear_baseline
+from bigmodel_cli.evaluation.outcome import Evaluation, LeftOut
+from bigmodel_cli.evaluation.predictions_file import write_predictions
+from bigmodel_cli.evaluation.worst_examples import worst_examples
+from bigmodel_cli.metrics import (
+    ClassificationReport,
+    Grouping,
+    MultiLabelReport,
+    RegressionReport,
+    class_columns,
+    classification_metrics,
+    group_scores,
+    label_columns,
+    multi_label_metrics,
+    regression_metrics,
+    value_columns,
+)
+from bigmodel_cli.plots import Theme
+from bigmodel_cli.projection import Projection
+from bigmodel_cli.rundir import Run
+
+_NAMED = 10
+"""Examples that are named where some are left out."""
+
+
+def evaluate(
+    run: Run,
+    split: SplitName = "test",
+    *,
+    by: Sequence[str] = (),
+    theme: Theme = "light",
+    projection: Projection = "pca",
+) -> Evaluation:
+    """Measure a run's best model on one of its splits and write metrics, predictions and pictures.
+
+    Of a classifier a temperature, and with two classes a threshold, are chosen on the validation split and
+    kept with the run. Examples whose output is not finite are left out.
+
+    Args:
+        run: a finished or stopped run.
+        split: which examples.
+        by: columns by which the examples are also measured in groups; `class` is the true class.
+        theme: of the pictures, light or dark.
+        projection: how embeddings come into the plane.
+
+    Raises:
+        UsageError: the run cannot be restored, a column is not there, or the dataset is no longer what the
+            run was trained on.
+        DataError: no output is finite.
+    """
+    restored = build.restore(run)
+    data = build.restored_data(restored)
+    seed, spec, title = restored.config.seed, restored.spec, f"{restored.config.name}, {split} split"
+    # Before anything is computed: a column may be misspelt.
+    examples, truth = data.splits[split], data.splits[split].targets()
+    memberships = [(column, members(column, examples, spec, truth)) for column in by]
+    seen = _see(restored, data, split)
+    if not len(seen.positions):
+        raise DataError(
+            f"{run}: none of the {examples.size:,} predictions on the {split} split is finite: the model "
+            "diverged, or the inputs are not finite; check the inputs, or train again with a lower learning "
+            "rate"
+        )
+    report = _report(restored, seen.targets, seen.outputs)
+    chosen, notes = _chosen(restored, data, seen)
+    linear, reason = linear_baseline(data, split, seen.positions, seed)
+    folder = run.evaluation(split)
+    folder.mkdir(parents=True, exist_ok=True)
+    line = _line(restored, data, split, report)
+    pictures = evaluation_pictures.draw(
+        spec, seen.split, seen.targets, seen.outputs, report, folder, title=title, predict=restored.predict,
+        least_squares=line.line() if line else None, theme=theme,
+    )  # fmt: skip
+    inner = (
+        model_pictures.embedding_map(
+            restored, seen.split, folder, method=projection, title=title, theme=theme
+        ),
+        model_pictures.weights(restored, data, folder, title=restored.config.name, theme=theme),
+    )
+    pictures += [picture for picture in inner if picture is not None]
+    write_predictions(folder / "predictions.parquet", restored, seen.positions, seen.targets, seen.outputs)
+    evaluation = Evaluation(
+        run, split, folder, report, linear,
+        calibrating.calibrated(chosen, seen.targets, seen.outputs) if chosen else None,
+        calibrating.at_threshold(chosen, seen.targets, seen.outputs, spec, seed) if chosen else None,
+        tuple(_group(column, found, restored, seen) for column, found in memberships),
+        seen.left_out, line,
+        worst_examples(spec, seen.split, seen.positions, seen.targets, seen.outputs),
+        tuple(pictures),
+        (*seen.notes(), *notes, *([reason] if reason else [])),
+    )  # fmt: skip
+    rundir.write_json(folder / "metrics.json", evaluation.to_json())
+    if chosen is not None:
+        calibrating.write(run, chosen, spec)
+    return evaluation
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Examples of a split for which the model gives finite numbers.
+
+    Attributes:
+        split: these examples.
+        positions: of them in the whole split (n,).
+        targets: class indices (n,), labels (n, labels) of 0 and 1, or values (n, targets).
+        outputs: probabilities (n, classes) or (n, labels), or values (n, targets).
+        left_out: the others; None where there are none.
+    """
+
+    split: SplitData
+    positions: np.ndarray
+    targets: np.ndarray
+    outputs: np.ndarray
+    left_out: LeftOut | None
+
+    def notes(self) -> list[str]:
+        if self.left_out is None:
+            return []
+        first = ", ".join(map(str, self.left_out.first))
+        more = ", ..." if self.left_out.count > len(self.left_out.first) else ""
+        return [
+            f"left out: {self.left_out.count:,} of {self.left_out.count + len(self.positions):,} examples, "
+            f"whose predictions are not finite: {first}{more}"
+        ]
+
+
+def _see(restored: Restored, data: Data, name: SplitName) -> _Seen:
+    split = data.splits[name]
+    outputs = restored.predict(evaluation_batches(split, batch_size=build.BATCH_SIZE, keeping=data.raw))
+    finite = np.isfinite(outputs).all(axis=1)
+    targets = split.targets()
+    positions = np.flatnonzero(finite)
+    if finite.all():
+        return _Seen(split, positions, targets, outputs, None)
+    others = np.flatnonzero(~finite)
+    left_out = LeftOut(len(others), tuple(map(int, others[:_NAMED])))
+    return _Seen(contents.picked(split, positions), positions, targets[finite], outputs[finite], left_out)
+
+
+def _report(
+    restored: Restored, targets: np.ndarray, outputs: np.ndarray
+) -> ClassificationReport | MultiLabelReport | RegressionReport:
+    target, seed = restored.spec.target, restored.config.seed
+    if restored.spec.task == "classification":
+        return classification_metrics(targets, outputs, target.names, train_counts=target.counts, seed=seed)
+    if restored.spec.task == "multi_label":
+        return multi_label_metrics(
+            targets, outputs, target.names,
+            train_counts=target.counts, train_examples=restored.spec.sizes["train"], seed=seed,
+        )  # fmt: skip
+    return regression_metrics(targets, outputs, target.names, train_mean=target.mean, seed=seed)
+
+
+def _chosen(restored: Restored, data: Data, seen: _Seen) -> tuple[Chosen | None, list[str]]:
+    """What the validation split gives for one class out of several, and what to say about it."""
+    if restored.spec.task != "classification":
+        return None, []
+    measured = seen.split.name == "validation"
+    held_out = seen if measured else _see(restored, data, "validation")
+    chosen = calibrating.choose(held_out.targets, held_out.outputs)
+    if chosen is None:
+        return None, ["no calibration: none of the predictions on the validation split is finite"]
+    notes = ["temperature and threshold were chosen on these very examples"] if measured else []
+    return chosen, [*notes, *chosen.notes]
+
+
+def _group(by: str, found: Members, restored: Restored, seen: _Seen) -> Grouping:
+    names, membership = found
+    columns = {
+        "classification": class_columns, "multi_label": label_columns, "regression": value_columns
+    }[restored.spec.task]  # fmt: skip
+    return group_scores(
+        by,
+        names,
+        membership[seen.positions],
+        columns(seen.targets, seen.outputs),
+        seed=restored.config.seed,
+    )
+
+
+def _line(
+    restored: Restored,
+    data: Data,
+    split: SplitName,
+    report: ClassificationReport | MultiLabelReport | RegressionReport,
+) -> LeastSquares | None:
+    # A table's columns become numbers of no single unit, and there is no one line to compare with.
+    if restored.config.model.name != "linear_regression" or restored.spec.input.kind == "table":
+        return None
+    return least_squares(restored.model, data, split, report.scores["mse"])

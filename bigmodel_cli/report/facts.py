@@ -1,0 +1,105 @@
+"""What the files of a run say of it; no data is loaded and TensorFlow is not started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bigmodel_cli import rundir, validation
+from bigmodel_cli.config.schema import Config
+from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.rundir import Run
+
+_MAIN = ("accuracy", "micro_f1", "r2", "rmse", "loss")
+"""What an evaluation is known by: the first of these that it has."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, as its files tell it.
+
+    Attributes:
+        run: where it lies.
+        config: resolved.
+        spec: of the data.
+        splits: which examples each split holds; empty in runs of before that was recorded.
+        environment: of environment.json.
+        summary: of summary.json.
+        history: the epochs.
+        evaluations: split -> the document of its metrics.json, the test split first.
+        tags: words that the user gave it.
+    """
+
+    run: Run
+    config: Config
+    spec: DataSpec
+    splits: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    evaluations: Mapping[str, Mapping[str, Any]]
+    tags: Sequence[str]
+
+    @property
+    def config_text(self) -> str:
+        """The file of the config."""
+        return self.run.config.read_text(encoding="utf-8")
+
+    def pictures(self, split: str) -> list[Path]:
+        """Of an evaluation, those that are there."""
+        folder = self.run.evaluation(split)
+        named = [folder / name for name in self.evaluations[split].get("pictures", [])]
+        return [path for path in named if path.is_file()]
+
+    def choice(self, name: str) -> str:
+        """What `auto` decided, such as `precision`; empty where nothing was recorded."""
+        return str(self.environment.get("choices", {}).get(name, {}).get("value", ""))
+
+
+def read(run: Run) -> Facts:
+    """Collect the facts of a run.
+
+    Raises:
+        UsageError: a file of it is missing or damaged.
+    """
+    found = {split: run.read_evaluation(split) for split in ("test", "validation", "train")}
+    return Facts(
+        run,
+        validation.load(run.config).config,
+        run.read_data(),
+        run.read_splits(),
+        run.read_environment(),
+        run.read_summary(),
+        run.history(),
+        {split: document for split, document in found.items() if document is not None},
+        run.read_tags(),
+    )
+
+
+def main_score(evaluation: Mapping[str, Any]) -> str:
+    """Name of the score that an evaluation is known by."""
+    scores = evaluation["scores"]
+    return next((name for name in _MAIN if scores.get(name)), next(iter(scores)))
+
+
+def interval_text(score: Mapping[str, float] | None, text: Any) -> tuple[str, str]:
+    """A score and its interval as texts.
+
+    Args:
+        score: value, low and high; None where it is undefined.
+        text: a number to its text.
+    """
+    if score is None:
+        return "undefined", ""
+    return text(score["value"]), f"{text(score['low'])} to {text(score['high'])}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    rundir.write_atomically(path, lambda temporary: _write(temporary, text))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
