@@ -36,4 +36,4 @@ def test_configs_of_training(block, write):
 
 
 def test_there_are_configs_to_check():
-    assert (len(BLOCKS), len(TRAINING)) == (2, 2)
+    assert (len(BLOCKS), len(TRAINING)) == (3, 2)

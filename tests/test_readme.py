@@ -53,7 +53,7 @@ def test_commands(bigmodel, tmp_path, request):
                 request.getfixturevalue("tfds_dir")
             except pytest.skip.Exception:
                 continue
-        if arguments[0] == "train":
+        if arguments[0] in ("train", "cross-validate"):
             given = [argument for argument in arguments if "=" in argument]
             config = arguments[1].rpartition("/")[2]
             arguments += [] if any("training.epochs" in item for item in given) else SHORT.get(config, [])

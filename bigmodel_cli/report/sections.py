@@ -63,7 +63,11 @@ def _figures(facts: Facts) -> list[tuple[str, str, str]]:
             baseline = document.get(key)
             if baseline and baseline["scores"].get(name) is not None:
                 found.append(
-                    (f"{title}, {label(name)}", metric(baseline["scores"][name]), baseline["description"])
+                    (
+                        f"{title}, {label(name)}",
+                        metric(baseline["scores"][name]),
+                        baseline["description"].split(";")[0],
+                    )
                 )
     elif facts.summary.get("metrics"):
         monitor = facts.summary.get("monitor") or "val_loss"
