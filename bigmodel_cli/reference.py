@@ -23,6 +23,7 @@ from bigmodel_cli.config.schema import (
     Divergence,
     EarlyStopping,
     Fold,
+    Initialize,
     LayerRule,
     Loss,
     Optimizer,
@@ -69,6 +70,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("training.reduce_on_plateau", "`null`: the learning rate goes its own way.", ReduceOnPlateau),
     ("training.divergence", "", Divergence),
     ("training.checkpoint", "", Checkpoint),
+    ("initialize", "`null`: random weights.", Initialize),
     ("about", "`null`: nothing is stated.", About),
 )
 _OWN: tuple[tuple[str, Kind], ...] = (
@@ -82,6 +84,10 @@ _KERAS: tuple[tuple[str, Kind], ...] = (
     ("Optimizers", "optimizers"),
     ("Losses", "losses"),
     ("Metrics", "metrics"),
+    ("Layers", "layers"),
+    ("Initializers", "initializers"),
+    ("Regularizers", "regularizers"),
+    ("Constraints", "constraints"),
 )
 
 

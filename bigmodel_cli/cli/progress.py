@@ -121,7 +121,7 @@ class TrainingProgress:
             f"precision {precision.value}{_because(precision.reason)}  "
             f"{steps.value} step{'s' if steps.value > 1 else ''} an execution{_because(steps.reason)}"
         )
-        for key, name in (("batch_size", "batch"), ("learning_rate", "rate")):
+        for key, name in (("batch_size", "batch"), ("learning_rate", "rate"), ("initialize", "begins")):
             if key in choices and choices[key].reason != "asked for":
                 self._line(f"  {name:<8} {choices[key].value}{_because(choices[key].reason)}")
         self._line(f"  run      {run}")
@@ -242,6 +242,8 @@ def _targets(spec: Any) -> str:
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"
     counts = [count for count in spec.target.counts if count]
+    if spec.task == "language_model":
+        return f"{spec.outputs:,} tokens, {spec.target.shape[0]} at a time"
     if spec.task == "multi_label":
         return f"{spec.outputs} labels, {sum(counts) / spec.sizes['train']:.2g} an example"
     ratio = max(counts) / min(counts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,10 +19,12 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     model_validator,
 )
 
 from bigmodel_cli.columns import DatePart
+from bigmodel_cli.config.document import Document
 from bigmodel_cli.config.slicing import parse_instruction
 from bigmodel_cli.contracts import PathText
 
@@ -302,6 +305,9 @@ class Dataset(Component):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="share of all examples held out when no test split is given or stored"
     )
+    classes: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None, description="keep the examples of these classes only; they are numbered in this order"
+    )
     limit: PositiveInt | None = Field(None, description="take only the first n examples of each split")
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = Field(
         None, description="weight of each class in the loss: `balanced`, n / (classes * count), or given"
@@ -336,18 +342,24 @@ Patterns = Annotated[
 
 
 class LayerRule(Section):
-    """How the weights of some layers are treated; exactly one of `learning_rate_factor` and `frozen`."""
+    """How the weights of some layers are treated: one of `learning_rate_factor`, `frozen` and `lora_rank`."""
 
     match: Patterns = Field(description="layers by name, with the wildcards * and ?, such as `stage1_*`")
     learning_rate_factor: Annotated[float, Field(gt=0)] | None = Field(
         None, description="their learning rate, as a factor of the optimizer's"
     )
     frozen: bool = Field(False, description="keep their weights as they are")
+    until_epoch: PositiveInt | None = Field(None, description="the last epoch, from 1, in which they are frozen")
+    lora_rank: PositiveInt | None = Field(
+        None, description="keep their kernels, and train a low-rank change to each (Hu et al. 2021)"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.learning_rate_factor is None) != self.frozen:
-            raise ValueError("must have either `learning_rate_factor` or `frozen: true`")
+        if (self.learning_rate_factor is not None) + self.frozen + (self.lora_rank is not None) != 1:
+            raise ValueError("must have one of `learning_rate_factor`, `frozen: true` and `lora_rank`")
+        if self.until_epoch is not None and not self.frozen:
+            raise ValueError("`until_epoch` goes with `frozen: true`")
         return self
 
 
@@ -477,6 +489,19 @@ def _not_latest(name: str) -> str:
     return name
 
 
+class Initialize(Section):
+    """Weights of an earlier training to begin with."""
+
+    weights: PathText = Field(description="a run directory, a config (its newest run), or a .keras file")
+    match: Patterns = Field(["*"], description="layers to take, by name, with the wildcards * and ?")
+    skip: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_one_or_many)] = Field(
+        [], description="layers not to take"
+    )
+    head: Literal["auto", "take", "new"] = Field(
+        "auto", description="the last layer; `auto` takes it where classes or targets are the same"
+    )
+
+
 class About(Section):
     """What only people know of a model, for its report and its model card."""
 
@@ -487,6 +512,17 @@ class About(Section):
     out_of_scope: str | None = Field(None, description="uses that it is not fit for")
     ethical_considerations: str | None = Field(None, description="who may be harmed, and how that was met")
     caveats: str | None = Field(None, description="what else a user should know")
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a config was written; that makes it no other config.
+
+    Attributes:
+        document: None for one that was made, not read.
+    """
+
+    document: Document | None = field(default=None, compare=False)
 
 
 class Config(Section):
@@ -512,7 +548,20 @@ class Config(Section):
         "auto", description="`auto`, from the task, or a list of Keras metrics"
     )
     training: Training = Field(Training(), description="the course of training")
+    initialize: Initialize | None = Field(None, description="weights of an earlier training to begin with")
     about: About | None = Field(None, description="words for the report and the model card")
+    _written: Written = PrivateAttr(default_factory=Written)
+
+    def read_from(self, document: Document) -> Config:
+        """The same config, which knows where it was written."""
+        copy = self.model_copy()
+        copy._written = Written(document)
+        return copy
+
+    @property
+    def document(self) -> Document:
+        """What was written, and where; an empty one for a config that was made, not read."""
+        return self._written.document or Document(f"config {self.name}", {})
 
     @property
     def data_seed(self) -> int:

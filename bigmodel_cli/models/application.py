@@ -179,7 +179,9 @@ def _begin_with(
         ModelError: they are not there or do not fit.
     """
     if head == "original":
-        raise ModelError("model.weights: are those below the head; set `model.head: pooled`, or leave them out")
+        raise ModelError(
+            "model.weights: are those below the head; set `model.head: pooled`, or leave them out"
+        )
     if weights == "imagenet":
         try:
             reference = function(include_top=False, weights="imagenet", input_shape=shape, **options)

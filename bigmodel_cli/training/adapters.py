@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from bigmodel_cli.contracts import TargetSpec
+from bigmodel_cli.contracts import IGNORED, TargetSpec
 from bigmodel_cli.targets import original_units
 
 
@@ -20,6 +20,28 @@ class OnProbabilities(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each example, (batch,), from the targets that `inner` takes and logits (batch, classes)."""
         return self.inner.call(y_true, _softmax(y_pred))
+
+
+class OnMasks(keras.losses.Loss):
+    """A loss of overlaps, which wants one-hot targets and probabilities, on masks and logits.
+
+    Args:
+        inner: the Keras loss, which sums over batch, height and width.
+        classes: how many.
+    """
+
+    def __init__(self, inner: keras.losses.Loss, classes: int):
+        super().__init__(name=inner.name)
+        self.inner = inner
+        self._classes = classes
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each class, (classes,), from masks (batch, h, w) and logits (batch, h, w, classes)."""
+        counted = keras.ops.expand_dims(keras.ops.not_equal(y_true, IGNORED), -1)
+        # The one-hot row of an ignored pixel is all zeros: its index is that of no class.
+        one_hot = keras.ops.one_hot(keras.ops.cast(y_true, "int32"), self._classes, dtype=y_pred.dtype)
+        # Neither sum of an overlap then holds the pixel.
+        return self.inner.call(one_hot, _softmax(y_pred) * keras.ops.cast(counted, y_pred.dtype))
 
 
 def _softmax(logits: Any) -> Any:
@@ -116,3 +138,20 @@ class ClassMetric(_Adapted):
         if self._probabilities:
             y_pred = _softmax(y_pred)
         return self.inner.update_state(y_true, y_pred, sample_weight)
+
+
+class MaskMetric(_Adapted):
+    """A metric of class indices and logits, over the pixels of masks that are not ignored.
+
+    Args:
+        inner: the Keras metric.
+    """
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count a batch: masks (batch, h, w), logits (batch, h, w, classes)."""
+        counted = keras.ops.not_equal(y_true, IGNORED)
+        true = keras.ops.where(counted, y_true, keras.ops.zeros_like(y_true))
+        weight = keras.ops.cast(counted, "float32")
+        if sample_weight is not None:
+            weight = weight * keras.ops.reshape(sample_weight, (-1, 1, 1))
+        return self.inner.update_state(true, _softmax(keras.ops.cast(y_pred, "float32")), weight)

@@ -39,6 +39,7 @@ def compiled_copy(plan: Plan, config: Config) -> keras.Model:
         config: the plan's but for the optimizer.
     """
     model = build.build_model(config, plan.data.spec, plan.choices["precision"].value, plan.devices.scope())
+    plan.beginning.prepare(model)
     share_batches(plan, model)
     _compile(plan, model, config, 1, 1.0)
     return model
@@ -81,7 +82,10 @@ def _compile(
             # A fixed loss scale is the optimizer's own; Keras would put its dynamic one in its place.
             auto_scale_loss=config.optimizer.loss_scale == "auto",
         )
+        # Also for what is frozen now and trained later.
+        freeze(config, model, epoch=None)
         model.optimizer.build(model.trainable_variables)
+        freeze(config, model)
 
 
 def _jit(config: Config, devices: Devices) -> Literal["auto"] | bool:

@@ -1,4 +1,4 @@
-"""`optimizer.layers`: frozen layers, and layers with a learning rate of their own."""
+"""`optimizer.layers`: layers that are frozen, have a learning rate of their own, or LoRA."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bigmodel_cli.errors import UsageError
 _SHOWN = 12
 
 
-def freeze(config: Config, model: keras.Model) -> None:
+def freeze(config: Config, model: keras.Model, epoch: int | None = 1) -> None:
     """Make the layers untrainable that the config freezes; to be called before `compile`.
 
     A rule for a layer holds for the layers inside it, too; of several rules for a layer the first in the
@@ -23,6 +23,7 @@ def freeze(config: Config, model: keras.Model) -> None:
     Args:
         config: complete.
         model: built.
+        epoch: of training, from 1, of which it is; None for all that is ever trained to be trainable.
 
     Raises:
         UsageError: a rule that no layer, or no weight, falls under; or nothing would be left to train.
@@ -35,9 +36,59 @@ def freeze(config: Config, model: keras.Model) -> None:
     trainable = {id(layer): layer.trainable for layer, _ in covered}
     # From the outside in: what is set for a layer is set for all inside it.
     for layer, rule in covered:
-        layer.trainable = trainable[id(layer)] and not (rule is not None and rules[rule].frozen)
+        released = rule is not None and _released(rules[rule], epoch)
+        frozen = rule is not None and rules[rule].frozen and not released
+        layer.trainable = not frozen and (released or trainable[id(layer)])
+    for layer, _ in covered:
+        _keep_kernel(layer)
     if not model.trainable_variables:
         raise UsageError("optimizer.layers: nothing is left to train; unfreeze the last layers")
+
+
+def releases(config: Config) -> list[int]:
+    """The epochs, from 1, with which layers begin to be trained, ascending."""
+    return sorted({rule.until_epoch + 1 for rule in config.optimizer.layers if rule.until_epoch is not None})
+
+
+def _released(rule: LayerRule, epoch: int | None) -> bool:
+    """Whether a frozen layer is trained in an epoch."""
+    return rule.until_epoch is not None and (epoch is None or epoch > rule.until_epoch)
+
+
+def add_lora(config: Config, model: keras.Model) -> None:
+    """Give layers a low-rank change to be trained in place of their kernels (Hu et al. 2021, section 4.1).
+
+    Saved models hold the sum of both in the place of the kernel, so that they are like any other.
+
+    Args:
+        config: complete.
+        model: built.
+
+    Raises:
+        UsageError: a rule for LoRA falls on no layer that can have it.
+    """
+    rules = config.optimizer.layers
+    found = set()
+    for layer, rule in list(_covered(rules, model, None)):
+        rank = None if rule is None else rules[rule].lora_rank
+        if rank is None or not hasattr(layer, "enable_lora") or layer.lora_enabled:
+            continue
+        layer.enable_lora(rank)
+        found.add(rule)
+    for index, item in enumerate(rules):
+        if item.lora_rank is not None and index not in found:
+            raise UsageError(
+                f"optimizer.layers[{index}].lora_rank: none of the layers {', '.join(item.match)} can have "
+                "LoRA; Dense, EinsumDense, Embedding and convolutions can (`bigmodel summary CONFIG`)"
+            )
+
+
+def _keep_kernel(layer: keras.Layer) -> None:
+    """What LoRA changes stays as it is; setting a layer's flag has set it for all its weights."""
+    if getattr(layer, "lora_enabled", False):
+        for variable in layer._trainable_variables:
+            if variable.name in ("kernel", "embeddings"):
+                variable.trainable = False
 
 
 def learning_rate_factors(config: Config, model: keras.Model) -> Mapping[int, float]:

@@ -1,6 +1,6 @@
 """Loss and metrics of a run, fed with what each of them takes.
 
-Our classifiers give logits, and the pipeline gives class indices; of labels, a 0 or 1 for each. Keras' losses
+Our classifiers give logits, and the pipeline gives class indices; of labels, a 0 or 1 for each; of masks an index for each pixel. Keras' losses
 and metrics differ in what they want: indices or one-hot targets, logits or probabilities. `training.adapters`
 translates, so that every one of them means what it says.
 """
@@ -18,15 +18,25 @@ import tensorflow as tf
 from bigmodel_cli import catalogue, components
 from bigmodel_cli.config.rules import AUTO_METRICS, SMOOTHED_LOSSES
 from bigmodel_cli.config.schema import Component, Config
-from bigmodel_cli.contracts import DataSpec, Task
+from bigmodel_cli.contracts import IGNORED, DataSpec, Task
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.targets import scaled
-from bigmodel_cli.training.adapters import ClassMetric, InOriginalUnits, LabelMetric, OnProbabilities
+from bigmodel_cli.training import token_metrics
+from bigmodel_cli.training.adapters import (
+    ClassMetric,
+    InOriginalUnits,
+    LabelMetric,
+    MaskMetric,
+    OnMasks,
+    OnProbabilities,
+)
 
 AUTO_LOSSES: Mapping[Task, str] = {
     "classification": "sparse_categorical_crossentropy",
     "multi_label": "binary_crossentropy",
+    "segmentation": "sparse_categorical_crossentropy",
     "regression": "mean_squared_error",
+    "language_model": token_metrics.LOSS,
 }
 
 _CLASSIFICATION_LOSSES = frozenset(
@@ -44,8 +54,10 @@ _REGRESSION_LOSSES = frozenset(
 )  # fmt: skip
 # Those that judge each label on its own; a softmax would make the labels exclude each other.
 _LABEL_LOSSES = frozenset({"binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge"})
+_MASK_LOSSES = frozenset({"dice", "sparse_categorical_crossentropy", "tversky"})
 _LOSSES: Mapping[Task, frozenset[str]] = {
-    "classification": _CLASSIFICATION_LOSSES, "multi_label": _LABEL_LOSSES, "regression": _REGRESSION_LOSSES
+    "classification": _CLASSIFICATION_LOSSES, "multi_label": _LABEL_LOSSES, "segmentation": _MASK_LOSSES,
+    "regression": _REGRESSION_LOSSES, "language_model": frozenset({token_metrics.LOSS}),
 }  # fmt: skip
 _LABEL_METRICS = frozenset(
     {
@@ -55,6 +67,9 @@ _LABEL_METRICS = frozenset(
         "true_positives",
     }
 )  # fmt: skip
+_MASK_METRICS = frozenset(
+    {"accuracy", "mean_iou", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy"}
+)
 _REGRESSION_METRICS = _REGRESSION_LOSSES - {"huber", "log_cosh"} | {
     "log_cosh_error", "pearson_correlation", "concordance_correlation", "r2_score", "root_mean_squared_error",
 }  # fmt: skip
@@ -65,7 +80,7 @@ _ON_MARGINS = frozenset({"categorical_hinge", "hinge", "squared_hinge"})
 HIGHER_IS_BETTER = frozenset(
     {
         "accuracy", "auc", "binary_accuracy", "categorical_accuracy", "concordance_correlation",
-        "cosine_similarity", "f1_score", "f_beta_score", "fbeta_score", "pearson_correlation", "precision",
+        "cosine_similarity", "f1_score", "f_beta_score", "fbeta_score", "mean_iou", "pearson_correlation", "precision",
         "precision_at_recall", "r2_score", "recall", "recall_at_precision", "sensitivity_at_specificity",
         "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "specificity_at_sensitivity",
         "top_k_categorical_accuracy", "true_negatives", "true_positives",
@@ -102,12 +117,20 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     Raises:
         UsageError: a loss or metric for another task, or a loss that takes no mixed or smoothed targets.
     """
+    if data.task == "language_model":
+        loss = token_metrics.token_loss(config, data)
+        return Objective(loss, token_metrics.LOSS, token_metrics.token_metrics(), None)
     name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
     if mixing and data.task != "classification":
         raise UsageError(
             f"dataset.augment: images are mixed for classification only, which {data.name} is not"
         )
     smoothing = config.loss.label_smoothing
+    if smoothing and data.task == "segmentation":
+        raise UsageError(
+            f"loss.label_smoothing: got {smoothing}, but masks hold one class a pixel, which is not smoothed; "
+            "set it to 0"
+        )
     if (mixing or smoothing) and name == "sparse_categorical_crossentropy":
         # The same loss on one-hot targets.
         name = "categorical_crossentropy"
@@ -136,6 +159,8 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         # The targets are what these losses take: a 0 or 1 for each label.
         loss = kind(from_logits=True, **parameters) if _takes_logits(kind) else kind(**parameters)
         return Objective(loss, name, _metrics(config, data), None)
+    if data.task == "segmentation":
+        return Objective(_mask_loss(kind, name, parameters, data), name, _metrics(config, data), None)
     if mixing and name in _ON_INDICES:
         raise UsageError(
             f"loss: `{name}` takes one class an example, but dataset.augment mixes classes; use "
@@ -156,6 +181,17 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     return Objective(loss, name, _metrics(config, data), encode)
 
 
+def _mask_loss(
+    kind: type[Any], name: str, parameters: Mapping[str, Any], data: DataSpec
+) -> keras.losses.Loss:
+    """A loss on masks (batch, height, width) and logits (batch, height, width, classes)."""
+    if name == "sparse_categorical_crossentropy":
+        return kind(from_logits=True, ignore_class=IGNORED, **parameters)
+    # One overlap for each class, over all pixels of the batch; of all classes together, the background's
+    # pixels would outweigh the rest.
+    return OnMasks(kind(axis=(0, 1, 2), **parameters), data.outputs)
+
+
 def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
     if config.metrics == "auto":
         wanted = [Component(name=name) for name in AUTO_METRICS[data.task]]
@@ -167,11 +203,15 @@ def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
 def _fits(metric: str, task: Task) -> bool:
     match task:
         case "classification":
-            return metric not in _REGRESSION_METRICS
+            return metric not in _REGRESSION_METRICS | {"mean_iou"}
         case "multi_label":
             return metric in _LABEL_METRICS
+        case "segmentation":
+            return metric in _MASK_METRICS
         case "regression":
             return metric in _REGRESSION_METRICS
+        case "language_model":
+            return metric in AUTO_METRICS[task]
         case _:
             assert_never(task)
 
@@ -187,9 +227,13 @@ def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
     kind = getattr(keras.metrics, str(definition.keras_class))
     if data.task == "multi_label":
         return _label_metric(kind, name, component, data)
+    if name == "mean_iou":
+        return kind(data.outputs, component.name, ignore_class=IGNORED, sparse_y_pred=False)
     metric = kind(name=component.name, **component.parameters)
     if data.task == "regression":
         return metric if data.target.scaling == "none" else InOriginalUnits(metric, data.target)
+    if data.task == "segmentation":
+        return MaskMetric(metric)
     indices = "Sparse" in str(definition.keras_class)
     return ClassMetric(metric, None if indices else data.outputs, name not in _ON_MARGINS)
 

@@ -12,6 +12,7 @@ from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data.pipeline import TrainingPipeline
 from bigmodel_cli.devices import Choice, Devices
+from bigmodel_cli.training.beginning import Beginning
 from bigmodel_cli.training.range_test import RangeTest
 
 
@@ -25,6 +26,7 @@ class Plan:
         devices: what to train on, in hardware.
         choices: what every `auto` became, and why.
         model: compiled, in the chosen precision.
+        beginning: the weights that the model began with.
         serving: float32, with probabilities or values as output; what model.keras holds.
         mixing: whether augmentations mix targets.
         pipeline: the training examples.
@@ -41,6 +43,7 @@ class Plan:
     devices: Devices
     choices: Mapping[str, Choice]
     model: keras.Model
+    beginning: Beginning
     serving: keras.Model
     mixing: bool
     pipeline: TrainingPipeline

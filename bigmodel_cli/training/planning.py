@@ -22,7 +22,9 @@ from bigmodel_cli.errors import DataError, TrainingFailedError, UsageError
 from bigmodel_cli.flops import count_flops
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import agreement, batch_size
+from bigmodel_cli.training.beginning import Beginning, beginning
 from bigmodel_cli.training.compiling import compile_model, compiled_copy, share_batches
+from bigmodel_cli.training.layer_rules import add_lora, releases
 from bigmodel_cli.training.objective import Objective, build_objective
 from bigmodel_cli.training.plan import Plan
 from bigmodel_cli.training.range_test import find_learning_rate
@@ -53,11 +55,12 @@ def prepare(config: Config, resumed: Run | None = None, backend: Choice | None =
     backend = backend or Choice(devices.backend, "that of this process")
     if agreement.chief():
         check_trackers(config)
+    begun = beginning(config, data.spec, resumed=resumed is not None)
     if config.optimizer.learning_rate != "auto":
-        return _with_batch_size(config, devices, data, backend)
+        return _with_batch_size(config, devices, data, backend, begun)
     # Some rate is needed before the one that is looked for.
     some = _with_rate(config, catalogue.learning_rate(config.optimizer.name))
-    plan = _with_batch_size(some, devices, data, backend)
+    plan = _with_batch_size(some, devices, data, backend, begun)
     with devices.running():
         found = find_learning_rate(
             _with_rate(plan.config, "auto"),
@@ -77,11 +80,11 @@ def _with_rate(config: Config, rate: Any) -> Config:
     )
 
 
-def _with_batch_size(config: Config, devices: Devices, data: Data, backend: Choice) -> Plan:
+def _with_batch_size(config: Config, devices: Devices, data: Data, backend: Choice, begun: Beginning) -> Plan:
     """A plan with the batch size that is asked for, or the largest that fits."""
     asked = config.training.batch_size
     if asked != "auto":
-        return _plan(config, devices, data, Choice(asked, "asked for"), backend)
+        return _plan(config, devices, data, Choice(asked, "asked for"), backend, begun)
     size, reason = batch_size.first_try(
         build.build_model(config, data.spec), devices, data.splits["train"].size
     )
@@ -91,7 +94,7 @@ def _with_batch_size(config: Config, devices: Devices, data: Data, backend: Choi
     while True:
         failed = f"; {', '.join(map(str, tried))} ran out of memory" if tried else ""
         batch = Choice(size, f"auto: {reason}{failed}")
-        plan = _plan(_with(config, batch_size=size), devices, data, batch, backend)
+        plan = _plan(_with(config, batch_size=size), devices, data, batch, backend, begun)
         if _has_memory(plan):
             return plan
         tried.append(size)
@@ -107,7 +110,9 @@ def _with(config: Config, **training: Any) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update=training)})
 
 
-def _plan(config: Config, devices: Devices, data: Data, batch: Choice, backend: Choice) -> Plan:
+def _plan(
+    config: Config, devices: Devices, data: Data, batch: Choice, backend: Choice, begun: Beginning
+) -> Plan:
     train, size = data.splits["train"], batch.value
     if size > train.size:
         raise DataError(
@@ -122,6 +127,15 @@ def _plan(config: Config, devices: Devices, data: Data, batch: Choice, backend: 
     serving = build.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
         model = build.build_model(config, data.spec, precision.value, devices.scope())
+        # It takes the weights of the model one by one.
+        add_lora(config, serving)
+    if devices.backend == "jax" and releases(config):
+        raise UsageError(
+            "optimizer.layers: `until_epoch` needs the TensorFlow backend: on JAX an optimizer takes all its "
+            "weights at every step; train in two runs, the second with `initialize`"
+        )
+    with devices.scope():
+        taken = begun.prepare(model)
     augmentations = _augmentations(config, data)
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
     objective = build_objective(config, data.spec, mixing=mixing)
@@ -162,8 +176,10 @@ def _plan(config: Config, devices: Devices, data: Data, batch: Choice, backend: 
             "loss": Choice(
                 objective.loss_name, "auto: from the task" if config.loss.name == "auto" else "asked for"
             ),
+            **({"initialize": taken} if taken else {}),
         },
         model=model,
+        beginning=begun,
         serving=serving,
         mixing=mixing,
         pipeline=pipeline,

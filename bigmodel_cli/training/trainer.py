@@ -25,6 +25,7 @@ from bigmodel_cli.training.callbacks.clock import Clock, Course
 from bigmodel_cli.training.callbacks.guards import DivergedError, DivergenceGuard, StallGuard
 from bigmodel_cli.training.callbacks.patience import EarlyStopping, ReduceOnPlateau
 from bigmodel_cli.training.callbacks.recorder import Recorder
+from bigmodel_cli.training.callbacks.releasing import Releasing
 from bigmodel_cli.training.callbacks.stops import SignalWatch, StopRequestedError, TimeBudget, TimeIsUpError
 from bigmodel_cli.training.checkpoint import Position
 from bigmodel_cli.training.checkpointing import Checkpoints, DiskNearlyFullError
@@ -280,7 +281,8 @@ class _Training:
 
     def _fit(self, signals: SignalWatch) -> None:
         training, pipeline = self.plan.config.training, self.plan.pipeline
-        callbacks = [EvaluationWeights(), self.course, DivergenceGuard(self.clock), self.best]
+        callbacks = [Releasing(self.plan.config), EvaluationWeights(), self.course]
+        callbacks += [DivergenceGuard(self.clock), self.best]
         callbacks += [self.stopping] if self.stopping else []
         callbacks += [self.recorder, *self.trackers]
         callbacks.append(StallGuard(self.clock, self.reporter, self.plan.chance))
