@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from bigmodel_cli import catalogue
 from bigmodel_cli.contracts import Penalty, Rate, Units
@@ -33,6 +32,7 @@ LEFT_OUT = {
     "GRUCell": _CELL,
     "LSTMCell": _CELL,
     "SimpleRNNCell": _CELL,
+    "Equalization": "cannot be built into a model by Keras 3.15",
     "Pipeline": "holds other layers; write them one after the other",
     "MaxNumBoundingBoxes": "is for bounding boxes, which no dataset here has",
     "Normalization": "learns from the data; inputs are standardized already (`scale: true`)",
@@ -94,7 +94,6 @@ CAUSAL: dict[str, Any] = {
 """What attention layers take when they are called."""
 
 DESCRIPTIONS = {
-    "data_format": "Which axis holds the channels.",
     "dilation_rate": "Steps between the points of a window.",
     "output_padding": "Added to one side of the output.",
     "antialias": "Whether an image that becomes smaller is smoothed first.",
@@ -257,7 +256,7 @@ def _checker(section: catalogue.Section) -> Callable[[Any], Any]:
         known = list(definition.parameters.model_fields)
         for key in parameters:
             if key not in known:
-                raise PydanticCustomError("value_error", "{error}", {"error": unknown_parameter(key, known)})
+                raise ValueError(f"`{key}`: {unknown_parameter(key, known)}")
         definition.parameters.model_validate(parameters)
         return value
 
@@ -270,4 +269,4 @@ def unknown_parameter(key: str, known: list[str]) -> str:
 
     near = components.suggestion(key, known)
     listed = f"; known: {', '.join(known)}" if known else "; it takes none"
-    return f"unknown parameter `{key}`{near or listed}"
+    return f"unknown parameter{near or listed}"

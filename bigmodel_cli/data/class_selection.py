@@ -115,15 +115,15 @@ def _check(source: Source, names: Sequence[str]) -> None:
     spec = source.spec
     if spec.task != "classification":
         raise DataError(
-            f"dataset.classes: is for classification, but {spec.name} is for {spec.task}; leave it out"
+            f"dataset.only_classes: is for classification, but {spec.name} is for {spec.task}; leave it out"
         )
     known = spec.target.names
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"the classes are {', '.join(known[:20])}"
-            raise DataError(f"dataset.classes: {spec.name} has no class `{name}`; {hint}")
+            raise DataError(f"dataset.only_classes: {spec.name} has no class `{name}`; {hint}")
     if len(set(names)) != len(names):
-        raise DataError("dataset.classes: a class is named twice")
+        raise DataError("dataset.only_classes: a class is named twice")
     if len(names) < 2:
-        raise DataError("dataset.classes: name at least two classes to tell apart")
+        raise DataError("dataset.only_classes: name at least two classes to tell apart")

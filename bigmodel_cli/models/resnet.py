@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bigmodel_cli.contracts import DataSpec, Penalty, Rate
 from bigmodel_cli.errors import ModelError
 from bigmodel_cli.models.layers import (
-    batch_normalization,
     describe_input,
     output_head,
     raw_input,
-    regularizer,
     require_kind,
     scaled_image,
 )
+from bigmodel_cli.models.residual import ResidualParts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import keras
+
+    from bigmodel_cli.models.residual import Shortcut
 
 # Blocks of each stage. CIFAR form: depth 6n + 2 has n blocks of two convolutions in each of three stages.
 _CIFAR_BLOCKS = {depth: ((depth - 2) // 6,) * 3 for depth in (8, 14, 20, 32, 44, 56, 110)}
@@ -39,7 +41,7 @@ def resnet(
     *,
     depth: Literal["auto", 8, 14, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152] = "auto",
     version: Literal[1, 2] = 1,
-    form: Literal["auto", "cifar", "imagenet"] = "auto",
+    form: Literal["auto", "cifar", "imagenet", "imagenet_d"] = "auto",
     l1: Penalty = 0.0,
     l2: Penalty = 1e-4,
     dropout: Rate = 0.0,
@@ -55,13 +57,16 @@ def resnet(
     of 64 to 512 filters, times 4 at the end of the bottlenecks of depth 50 and more, and projections as
     shortcuts where the shape changes (option B); the stride of a bottleneck is in its 3x3 convolution, as
     in later reference implementations, with the same parameters.
+    `imagenet_d` is the ImageNet form with three 3x3 convolutions of 32, 32 and 64 filters in place of the 7x7
+    one, and with shortcuts that take the mean of 2x2 pixels before their convolution: ResNet-D of He et al.
+    2019, "Bag of Tricks for Image Classification" (section 4.2, figure 2).
     Pixels are scaled to -1 to 1 inside the model. With the optimizer's own weight decay, set `l2: 0`.
 
     Args:
         depth: Layers with weights: 20, 32, 44, 56, 110 of the paper, and 8 or 14, in the CIFAR form; 18,
             34, 50, 101, 152 in the ImageNet form. `auto` is 20 or 50.
         version: 1 (original) or 2 (pre-activation).
-        form: `cifar`, `imagenet`, or `auto`: `cifar` for images up to 64 pixels high and wide.
+        form: `cifar`, `imagenet`, `imagenet_d`, or `auto`: `cifar` for images up to 64 pixels high and wide.
         l1: Factor of the sum of absolute kernel weights in the loss, at least 0.
         l2: Factor of the sum of squared kernel weights in the loss, at least 0; it acts like a weight decay
             of twice its value (the paper has a decay of 1e-4; 1e-4 here is its double).
@@ -77,7 +82,7 @@ def resnet(
     require_kind(data, "resnet", "image")
     if form == "auto":
         form = "cifar" if max(data.input.shape[:2]) <= _CIFAR_FORM_UP_TO else "imagenet"
-    cifar = form == "cifar"
+    cifar, deep = form == "cifar", form == "imagenet_d"
     known = _CIFAR_BLOCKS if cifar else _IMAGENET_BLOCKS
     if depth == "auto":
         depth = 20 if cifar else 50
@@ -87,12 +92,17 @@ def resnet(
             f"model.depth: {depth} is no depth of the {form} form, which {describe_input(data)} of dataset"
             f" `{data.name}` have here; use one of {', '.join(map(str, known))}, or set `model.form: {other}`"
         )
-    part = _Parts(version=version, shortcut="padding" if cifar else "projection", l1=l1, l2=l2)
+    shortcuts: Mapping[str, Shortcut] = {"cifar": "padding", "imagenet": "projection", "imagenet_d": "pooled"}
+    part = ResidualParts(version=version, shortcut=shortcuts[form], l1=l1, l2=l2)
     bottleneck = not cifar and depth in _BOTTLENECK_DEPTHS
 
     inputs = raw_input(data)
     x = scaled_image(inputs, -1, 1)
-    x = part.convolution(x, 16, 3, 1, "stem") if cifar else part.convolution(x, 64, 7, 2, "stem")
+    if deep:
+        for number, (filters, stride) in enumerate(((32, 2), (32, 1)), 1):
+            x = part.activated(part.convolution(x, filters, 3, stride, f"stem_{number}"), f"stem_{number}")
+    stem = (16, 3, 1) if cifar else (64, 3, 1) if deep else (64, 7, 2)
+    x = part.convolution(x, *stem, "stem")
     if version == 1:
         x = part.activated(x, "stem")
     if not cifar:
@@ -112,103 +122,3 @@ def resnet(
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name=f"resnet{depth}v{version}")
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The layers of one residual network.
-
-    Attributes:
-        version: 1 or 2, as in `resnet`.
-        shortcut: how a shortcut reaches the shape of its block's end.
-        l1: penalty on the absolute weights of every kernel.
-        l2: penalty on the squared weights of every kernel.
-    """
-
-    version: int
-    shortcut: Literal["padding", "projection"]
-    l1: float
-    l2: float
-
-    def convolution(
-        self, x: keras.KerasTensor, filters: int, size: int, stride: int, name: str
-    ) -> keras.KerasTensor:
-        """Convolution without bias: the batch normalization after it has one."""
-        import keras
-
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            strides=stride,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            kernel_regularizer=regularizer(self.l1, self.l2),
-            name=f"{name}_conv",
-        )(x)
-
-    def activated(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Batch normalization and ReLU."""
-        import keras
-
-        return keras.layers.ReLU(name=f"{name}_relu")(batch_normalization(x, name=f"{name}_bn"))
-
-    def block(
-        self,
-        x: keras.KerasTensor,
-        width: int,
-        stride: int,
-        *,
-        bottleneck: bool,
-        skipped: float,
-        name: str,
-    ) -> keras.KerasTensor:
-        """One residual block: x + convolutions(x), two 3x3 or a bottleneck of 1x1, 3x3, 1x1.
-
-        Training leaves the convolutions out with the probability `skipped`.
-        """
-        import keras
-
-        convolutions: tuple[tuple[int, int, int], ...]  # filters, size, stride
-        if bottleneck:
-            convolutions = ((width, 1, 1), (width, 3, stride), (4 * width, 1, 1))
-        else:
-            convolutions = ((width, 3, stride), (width, 3, 1))
-        filters = convolutions[-1][0]
-        reshape = stride > 1 or x.shape[-1] != filters
-
-        way = shortcut = x
-        if self.version == 2:
-            way = self.activated(x, f"{name}_0")
-            # He et al. 2016b, appendix: where the shape changes, and after the stem, both ways are activated.
-            if reshape or name == "stage1_block1":
-                shortcut = way
-        if reshape:
-            shortcut = self._reshaped(shortcut, filters, stride, f"{name}_shortcut")
-        for number, (count, size, step) in enumerate(convolutions, 1):
-            last = number == len(convolutions)
-            way = self.convolution(way, count, size, step, f"{name}_{number}")
-            if not last:
-                way = self.activated(way, f"{name}_{number}")
-            elif self.version == 1:
-                way = batch_normalization(way, name=f"{name}_{number}_bn")
-        if skipped:
-            # One draw an example: the dropped ones add zeros, the others are scaled by 1 / (1 - skipped).
-            way = keras.layers.Dropout(skipped, noise_shape=(None, 1, 1, 1), name=f"{name}_depth")(way)
-        x = keras.layers.Add(name=f"{name}_add")([shortcut, way])
-        return keras.layers.ReLU(name=f"{name}_relu")(x) if self.version == 1 else x
-
-    def _reshaped(self, x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
-        """Shortcut with `filters` channels at every `stride`-th pixel."""
-        import keras
-
-        if self.shortcut == "projection":
-            x = self.convolution(x, filters, 1, stride, name)
-            return batch_normalization(x, name=f"{name}_bn") if self.version == 1 else x
-        x = keras.layers.AveragePooling2D(1, strides=stride, name=f"{name}_stride")(x)
-        extra = filters - x.shape[-1]
-        # Told `channels_first`, the layer pads the last two axes: 0 columns and the channels. A plain
-        # Keras layer, where an operation of our own would keep the saved model from loading elsewhere.
-        return keras.layers.ZeroPadding2D(
-            ((0, 0), (extra // 2, extra - extra // 2)), data_format="channels_first", name=f"{name}_channels"
-        )(x)

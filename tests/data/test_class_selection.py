@@ -60,7 +60,7 @@ def test_other_classes_are_other_data(pair) -> None:
     ],
 )
 def test_refused(pair, names: list[str], message: str) -> None:
-    with pytest.raises(DataError, match=f"dataset.classes.*{message}"):
+    with pytest.raises(DataError, match=f"dataset.only_classes.*{message}"):
         SelectedClasses(pair[0], names)
 
 

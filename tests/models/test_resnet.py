@@ -155,3 +155,15 @@ def test_a_few_steps_lower_the_loss(images, version):
     model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     losses = [model.train_on_batch(x, y) for _ in range(6)]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_d_form_has_the_published_parameters(images):
+    """As published with timm's weights of resnet50d."""
+    assert trainable(resnet(images(64, 64, 3, classes=1000), depth=50, form="imagenet_d")) == 25_576_264
+
+
+def test_the_d_form_sees_every_pixel_in_its_shortcuts(images):
+    model = resnet(images(64, 64, 3), depth=18, form="imagenet_d")
+    strided = [layer for layer in model.layers if "shortcut" in layer.name and "Conv" in type(layer).__name__]
+    assert strided and all(layer.strides == (1, 1) for layer in strided)
+    assert model(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, model.output_shape[1])
