@@ -16,21 +16,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli import components, validation
+from bigmodel_cli import components, rundir, validation
+from bigmodel_cli.columns import Column
+from bigmodel_cli.config.document import Document, KeyPath, dotted
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import DataSpec, Source, SplitName
+from bigmodel_cli.contracts import DataSpec, Mixing, Moving, Source, SplitName
 from bigmodel_cli.data import statistics
+from bigmodel_cli.data.class_selection import SelectedClasses
 from bigmodel_cli.data.disk_cache import DiskCache, default_folder
 from bigmodel_cli.data.division import split
+from bigmodel_cli.data.masking import Masking, masking
 from bigmodel_cli.data.pipeline import Keeping, Scheduled, Storage, fits_in_memory
 from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.data.splits import SplitData, resampled_counts
 from bigmodel_cli.devices import Choice
-from bigmodel_cli.errors import DataError, ModelError, UsageError
+from bigmodel_cli.errors import ConfigError, DataError, LayerError, ModelError, UsageError
+from bigmodel_cli.models import pretrained
 from bigmodel_cli.models.preparation import preparation
 from bigmodel_cli.models.preparation_graph import in_tf_data
+from bigmodel_cli.models.table import text_columns
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.targets import original_units
+from bigmodel_cli.token_targets import counted, deriving, described, is_language, text_column
 
 BATCH_SIZE = 256
 """Examples in a batch of evaluation and prediction."""
@@ -83,9 +90,14 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
     source = open_source(config)
     splits = divide(config, source)
     with data_errors_told():
-        spec = statistics.describe(source, splits, dataset.prepare, known=known)
+        spec = statistics.describe(source, splits, dataset.prepare, known=known, texts=_earlier_texts(config))
     spec = replace(spec, name=dataset.name)
+    _require_followed(config, spec)
     prepare = preparation(spec.input.columns) if spec.input.kind == "table" else None
+    run = in_tf_data(prepare, spec) if prepare else None
+    derive = deriving(spec)
+    if derive is not None:
+        spec = _with_tokens(spec, Keeping("none", run, derive=derive).prepared(splits["train"].batches()))
     kept = [splits["train"], splits["validation"]]
     example = _prepared_bytes(prepare, spec) if prepare else source.example_bytes
     cache_dir = Path(dataset.cache_dir) if dataset.cache_dir else default_folder()
@@ -93,12 +105,34 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
     storage = _storage(dataset.cache, example * sum(part.size for part in kept), cache_dir, limit)
     keeping = Keeping(
         storage.value,
-        in_tf_data(prepare, spec) if prepare else None,
-        json.dumps(spec.to_json()["input"]) if prepare else "",
+        run,
+        json.dumps([spec.task, spec.to_json()["input"]]) if prepare else "",
         cache_dir,
         limit,
+        derive,
     )
     return Data(spec, splits, storage, keeping, (*source.notes, *_labels_note(spec)))
+
+
+def _earlier_texts(config: Config) -> list[Column]:
+    """The columns of text of the run that training begins with: its weights belong to their tokens."""
+    if config.initialize is None:
+        return []
+    path = Path(config.initialize.weights)
+    if path.name == "model.keras":
+        path = path.parent
+    # What is no run has no vocabulary; what is not there is told by `training.beginning`.
+    if path.suffix == ".keras" or not path.exists():
+        return []
+    return text_columns(rundir.find(path).read_data())
+
+
+def _with_tokens(spec: DataSpec, train: tf.data.Dataset) -> DataSpec:
+    """A language model's data, with its tokens as targets, counted in the training split."""
+    column = text_column(spec)
+    with data_errors_told():
+        counts = sum(counted(targets, column.ids) for _, targets in train)
+    return described(spec, np.asarray(counts).tolist())
 
 
 def _labels_note(spec: DataSpec) -> list[str]:
@@ -125,6 +159,8 @@ def open_source(config: Config) -> Source:
     definition, given = validation.dataset_definition(dataset.name, dataset.parameters.get("data_dir"))
     assert definition.builder is not None
     source: Source = definition.builder(config.data_seed, **dataset.parameters, **given)
+    if dataset.only_classes is not None:
+        return SelectedClasses(source, dataset.only_classes)
     return source
 
 
@@ -179,6 +215,33 @@ def augmentations(config: Config) -> list[Scheduled]:
         function = definition.builder(**item.parameters)
         found.append(Scheduled(function, item.probability, item.ramp_epochs, item.until_epoch))
     return found
+
+
+def hiding(spec: DataSpec) -> Masking | None:
+    """What hides tokens from a masked language model; None for other tasks."""
+    return masking(text_column(spec)) if spec.task == "masked_language_model" else None
+
+
+def _require_followed(config: Config, spec: DataSpec) -> None:
+    """Make sure that masks can follow the augmentations.
+
+    Raises:
+        DataError: images are mixed, or moved in a way that is not known for masks.
+    """
+    if spec.task != "segmentation":
+        return
+    functions = [scheduled.function for scheduled in augmentations(config)]
+    for number, (item, function) in enumerate(zip(config.dataset.augment, functions, strict=True)):
+        if isinstance(function, Mixing):
+            why = "mixes images, whose pixels would then have two classes"
+        elif isinstance(function, Moving) and function.masks is None:
+            why = "draws what it moves for the image alone, so that the mask would stay behind"
+        else:
+            continue
+        raise DataError(
+            f"dataset.augment[{number}]: `{item.name}` {why}; for segmentation take random_flip, "
+            "random_crop, random_translation, random_rotation, random_zoom, or what changes colours"
+        )
 
 
 def resampling(config: Config, train: SplitData, spec: DataSpec) -> np.ndarray | None:
@@ -255,6 +318,8 @@ def build_model(
     try:
         with scope or nullcontext():
             model = definition.builder(data, **config.model.parameters)
+    except LayerError as error:
+        raise _placed(error, config.document) from error
     except ValueError as error:
         shape = "x".join(map(str, data.input.shape))
         raise ModelError(
@@ -274,12 +339,27 @@ def build_model(
             f"model.name: `{config.model.name}` gave a {type(model).__name__} without known "
             "inputs and outputs; return keras.Model(inputs, outputs)"
         ) from None
-    if output != (None, data.outputs):
+    if output != (None, *data.output_shape):
+        instead = "; use `unet`, or another dataset" if data.task == "segmentation" else ""
         raise ModelError(
             f"model.name: `{config.model.name}` gives outputs of shape {output}, but {data.name} needs "
-            f"(None, {data.outputs})"
+            f"{(None, *data.output_shape)}{instead}"
         )
     return model
+
+
+def _placed(error: LayerError, document: Document) -> ConfigError:
+    """The error with the lines of the config that it is about."""
+    here = document.mistake(error.path, "")
+
+    def place(path: KeyPath) -> str:
+        there = document.mistake(path, "")
+        if not there.line:
+            return dotted(path)
+        return f"line {there.line}" if there.file == here.file else f"{there.file}:{there.line}"
+
+    message = "".join(part if isinstance(part, str) else place(part) for part in error.parts)
+    return ConfigError(document.name, [replace(here, message=message)], error.details)
 
 
 def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
@@ -293,7 +373,7 @@ def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
         # A copy that is never compiled: the file would hold the optimizer of a nested model.
         core = keras.Model(inputs, outputs, name=model.name)
         inputs, outputs = prepare.input, core(prepare.output)
-    if data.task == "classification":
+    if data.task in ("classification", "segmentation") or is_language(data):
         outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(outputs)
     elif data.task == "multi_label":
         # Each label on its own: their probabilities do not sum to 1.
@@ -320,8 +400,8 @@ class Restored:
     model: keras.Model
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Probabilities or values (n, outputs), float32, of a dataset of batches, or of arrays (n, ...), in
-        order."""
+        """Probabilities or values (n, *output_shape), float32, of a dataset of batches, or of arrays
+        (n, ...), in order."""
         if isinstance(inputs, dict):
             # Keras takes no arrays of texts.
             inputs = tf.data.Dataset.from_tensor_slices(inputs).batch(BATCH_SIZE)
@@ -345,7 +425,8 @@ def restore(run: Run) -> Restored:
         raise UsageError(
             f"{run.model}: is missing; no epoch was finished; go on with `bigmodel train --resume {run}`"
         )
-    model = serving_model(build_model(config, spec), spec)
+    with pretrained.left_out():
+        model = serving_model(build_model(config, spec), spec)
     try:
         with zipfile.ZipFile(run.model) as archive:
             broken = archive.testzip()

@@ -22,14 +22,15 @@ Section = Literal[
 ]
 FILE = Path(__file__).with_name("catalogue.json")
 
-# Base classes, wrappers of Python functions, what does not compare a target with a prediction, and what
-# belongs to segmentation or embeddings, which no model here gives. Poisson takes the logarithm of the
-# prediction, which a regression does not keep above 0. MultiOptimizer is what `optimizer.layers` is for.
+# Base classes, wrappers of Python functions, what does not compare a target with a prediction, what belongs
+# to embeddings, which no model here gives, and other forms of the mean IoU. Poisson takes the logarithm of
+# the prediction, which a regression does not keep above 0. MultiOptimizer is what `optimizer.layers` is
+# for.
 _NOT_FOR_CONFIGS = {
     "optimizers": {"Optimizer", "LossScaleOptimizer", "MultiOptimizer"},
-    "losses": {"Loss", "CTC", "Circle", "Dice", "Poisson", "Tversky"},
+    "losses": {"Loss", "CTC", "Circle", "Poisson"},
     "metrics": {
-        "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "MeanIoU", "OneHotIoU",
+        "Metric", "Mean", "Sum", "MeanMetricWrapper", "Accuracy", "BinaryIoU", "IoU", "OneHotIoU",
         "OneHotMeanIoU", "Poisson",
     },
     "schedules": {"LearningRateSchedule"},
@@ -51,6 +52,8 @@ _SET_BY_US = {
 _KEYS_ELSEWHERE = {"optimizers", "losses", "metrics", "schedules"}
 # Of the parts of layers, only what the seed of the config decides.
 _NO_KEYS = {"self", "name", "dtype", "kwargs", "args", "seed", "input_axes", "output_axes"}
+# What Keras itself calls these by default.
+_SHORT = {"RandomNormal": "normal", "RandomUniform": "uniform", "L1L2": "l1l2"}
 # Keys of our own in a section, for more than the classes that have such a parameter.
 _KEYS_OF_SECTIONS = {("losses", "label_smoothing")}
 
@@ -110,6 +113,10 @@ _KNOWN: Mapping[str, Any] = {
     "exclude_layers": list[str] | None,
     "ns_steps": _Count,
     "axis": int | list[int],
+    "l1": _Number,
+    "l2": _Number,
+    "factor": _Number,
+    "stddev": _Number,
 }
 
 
@@ -259,10 +266,8 @@ def _inspect(module: Any, section: str, base: type) -> Iterator[tuple[str, dict[
             "summary": _summary(kind.__doc__ or ""),
             "parameters": parameters,
         }
-        if section in ("initializers", "regularizers", "constraints"):
-            entry["aliases"] = sorted(
-                other for other in dir(module) if getattr(module, other) is kind and other != class_name
-            )
+        if class_name in _SHORT:
+            entry["aliases"] = [_SHORT[class_name]]
         if section == "optimizers":
             entry["learning_rate"] = inspect.signature(kind).parameters["learning_rate"].default
         yield name, entry
@@ -272,7 +277,7 @@ def _inspect_layers(module: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Layers under their names in configs: `conv2d`, `max_pooling2d`, `lstm`, `relu`."""
     from bigmodel_cli import layer_parameters as own
 
-    names: dict[type, list[str]] = {}
+    names: dict[Any, list[str]] = {}
     for name in sorted(dir(module)):
         kind = getattr(module, name)
         if inspect.isclass(kind) and issubclass(kind, module.Layer) and name not in own.LEFT_OUT:
@@ -332,13 +337,18 @@ def generate() -> dict[str, Any]:
         "metrics": (keras.metrics, keras.metrics.Metric),
         "schedules": (keras.optimizers.schedules, keras.optimizers.schedules.LearningRateSchedule),
     }
-    for section, base in (("initializers", "Initializer"), ("regularizers", "Regularizer"), ("constraints", "Constraint")):
+    for section, base in (
+        ("initializers", "Initializer"),
+        ("regularizers", "Regularizer"),
+        ("constraints", "Constraint"),
+    ):
         module = getattr(keras, section)
         sections[section] = (module, getattr(module, base))
     found = {section: dict(_inspect(module, section, base)) for section, (module, base) in sections.items()}
     found["layers"] = dict(_inspect_layers(keras.layers))
     # What people mean by accuracy is top-1; the Keras class of that name compares for equality.
     found["metrics"]["accuracy"] = found["metrics"].pop("sparse_categorical_accuracy")
+    found["metrics"]["mean_iou"] = found["metrics"].pop("mean_io_u")
     return {
         "versions": {name: version(name) for name in ("keras", "tensorflow-datasets")},
         **{section: dict(sorted(table.items())) for section, table in found.items()},

@@ -34,6 +34,32 @@ NUMBERS, CATEGORIES = "numbers", "categories"
 """
 
 
+CONTINUES = "##"
+"""Before a word piece that does not begin its word."""
+
+LONGEST_WORD = 100
+"""Characters; of word pieces, a longer word is unseen, as in BERT's code."""
+
+_PUNCTUATION = r'[!"#$%&()\*\+,-\./:;<=>?@\[\\\]^_`{|}~\']'
+"""What Keras' TextVectorization strips."""
+
+
+def normalized(texts: Any, how: str) -> Any:
+    """Texts as Keras' TextVectorization writes them before it splits them.
+
+    Args:
+        texts: a tensor of strings.
+        how: its `standardize`, or `none`.
+    """
+    import tensorflow as tf
+
+    if how in ("lower", "lower_and_strip_punctuation"):
+        texts = tf.strings.lower(texts)
+    if how in ("strip_punctuation", "lower_and_strip_punctuation"):
+        texts = tf.strings.regex_replace(texts, _PUNCTUATION, "")
+    return texts
+
+
 def tokens_name(index: int) -> str:
     """Prepared tensor of the column with this index among the text columns: (batch, length) int32, 0 is
     padding."""
@@ -67,7 +93,7 @@ class Column:
         dimension: numbers that a category or a token becomes in an embedding.
         length: tokens of a text that are kept.
         normalize: what Keras' TextVectorization does to a text first (its `standardize`), or `none`.
-        split: what a token is: `whitespace` or `character`.
+        split: what a token is: `whitespace`, `character` or `word_piece`.
         ngrams: longest run of tokens that is a token of its own; 1 for none.
     """
 

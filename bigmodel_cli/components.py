@@ -1,8 +1,8 @@
 """Names in a config to the things they name, and their parameters to what those things accept.
 
 Built-ins and plug-ins come through the same door, the entry points `bigmodel.<kind>`; optimizers,
-losses, metrics, layers and their parts are Keras classes, from the catalogue; schedules are both. A name of the form
-`package.module:function` names one's own.
+losses, metrics, layers and their parts are Keras classes, from the catalogue; schedules are both. A name of
+the form `package.module:function` names one's own.
 """
 
 from __future__ import annotations

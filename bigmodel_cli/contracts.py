@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-Task = Literal["classification", "multi_label", "regression"]
-"""One class out of several; any number of labels at once; or numbers."""
+Task = Literal[
+    "classification", "multi_label", "segmentation", "regression", "language_model",
+    "masked_language_model",
+]  # fmt: skip
+"""One class out of several; any number of labels at once; a class for each pixel; numbers; or the tokens of a
+text, each from those before it, or hidden ones from all others."""
+LANGUAGE_TASKS: tuple[Task, ...] = ("language_model", "masked_language_model")
+"""Whose targets are the tokens of the input."""
+IGNORED = 255
+"""In a mask, a pixel whose class nobody knows or asks for: no loss, no metric counts it."""
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: Mapping[str, SplitName] = {
     "train": "train", "training": "train",
@@ -95,10 +103,13 @@ class TargetSpec:
     """What one example's target is.
 
     Attributes:
-        shape: () for a class index, (labels,) for multi-label, (targets,) for regression.
-        dtype: int32 for a class index, float32 for labels (each 0 or 1) and for regression.
+        shape: () for a class index, (labels,) for multi-label, (height, width) for segmentation, (targets,)
+            for regression, (length,) for tokens.
+        dtype: int32 for a class index, uint8 for a mask of class indices (255 is `IGNORED`), float32 for
+            labels (each 0 or 1) and for regression.
         names: of the classes, of the labels, or of the regression targets.
-        counts: examples of each class, or with each label, in the training split; empty for regression.
+        counts: examples of each class, or with each label, in the training split; of segmentation its
+            pixels; empty for regression.
         mean: of each regression target over the training split; regression only, else empty.
         scaling: what the model learns in a regression: the values themselves (`none`), standardized, or the
             standardized sign(y) * log(1 + |y|).
@@ -123,7 +134,9 @@ class DataSpec:
     Attributes:
         name: as the config names it.
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
-        task: classification (one class out of several), multi_label (any number of labels) or regression.
+        task: classification (one class out of several), multi_label (any number of labels),
+            segmentation (a class for each pixel), regression, language_model (each token of a text from those before) or
+            masked_language_model (hidden tokens from the others).
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.
@@ -138,8 +151,14 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a model gives for one example: classes, labels, or regression targets."""
+        """Numbers that a model gives for one example, pixel or token: classes, labels, targets or tokens."""
         return len(self.target.names)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What a model gives for one example: (outputs,), (height, width, classes) or (length, tokens)."""
+        grid = self.target.shape if self.task in ("segmentation", *LANGUAGE_TASKS) else ()
+        return (*grid, self.outputs)
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists, numbers and strings."""
@@ -254,15 +273,34 @@ ModelBuilder = Callable[..., "keras.Model"]
 """`def my_model(data: DataSpec, *, parameter: int = 3) -> keras.Model`.
 
 The model takes raw inputs (batch, *input.shape) in `input.dtype` and scales them itself; of a table it takes
-the prepared tensors (`models.layers.features` makes both). It gives (batch, outputs): logits for
-classification and for labels, values for regression.
+the prepared tensors (`models.layers.features` makes both). It gives (batch, *output_shape): logits for
+classification, for labels and for the pixels of segmentation, values for regression.
 """
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 """(images (batch, h, w, c) uint8, seed (2,) int32) -> images of the same shape and dtype.
 
-Stateless: the same seed gives the same result.
+Stateless: the same seed gives the same result. Masks are left as they are; what moves pixels is `Moving`.
 """
+
+
+@dataclass(frozen=True)
+class Moving:
+    """An augmentation that moves pixels, and so the classes of a mask with them.
+
+    Attributes:
+        images: what it does to images, with bilinear interpolation where it must.
+        masks: (masks (batch, h, w, 1) uint8, seed (2,) int32) -> the same masks, moved as `images` with the
+            same seed moves images, to the nearest pixel; what comes in from outside is `IGNORED`, unless
+            it is a copy of what is inside. None where no mask can follow.
+    """
+
+    images: Augmentation
+    masks: Augmentation | None
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The images alone."""
+        return self.images(images, seed)
 
 
 @dataclass(frozen=True)
@@ -277,8 +315,8 @@ class Mixing:
     function: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-AugmentationBuilder = Callable[..., "Augmentation | Mixing"]
-"""`def my_augmentation(*, parameter: int = 3) -> Augmentation | Mixing`."""
+AugmentationBuilder = Callable[..., "Augmentation | Moving | Mixing"]
+"""`def my_augmentation(*, parameter: int = 3) -> Augmentation | Moving | Mixing`."""
 
 ScheduleBuilder = Callable[..., "keras.optimizers.schedules.LearningRateSchedule"]
 """`def my_schedule(total_steps: int, steps_per_epoch: int, *, parameter: float) -> LearningRateSchedule`."""

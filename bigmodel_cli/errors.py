@@ -34,6 +34,26 @@ class ModelError(UsageError):
     """A model that cannot be built on this data, or whose stored weights do not fit it."""
 
 
+class LayerError(ModelError):
+    """A layer of `model.layers` that cannot be built.
+
+    Attributes:
+        path: of its item, from the root of the config.
+        parts: the message; a path among them stands for the place where it was written.
+        details: more lines for below the message.
+    """
+
+    def __init__(
+        self, path: tuple[str | int, ...], parts: Sequence[str | tuple[str | int, ...]], details: str = ""
+    ):
+        self.path = path
+        self.parts = tuple(parts)
+        self.details = details
+        super().__init__(
+            "".join(part if isinstance(part, str) else ".".join(map(str, part)) for part in parts)
+        )
+
+
 class TrainingFailedError(BigmodelError):
     """Training ended without a usable result: diverged, out of memory, disk full."""
 
@@ -79,10 +99,12 @@ class ConfigError(UsageError):
         mistakes: at least one, sorted by place.
     """
 
-    def __init__(self, source: str, mistakes: Sequence[Mistake]):
+    def __init__(self, source: str, mistakes: Sequence[Mistake], details: str = ""):
+        """Mistakes, and what else helps to mend them: lines between them and their count."""
         self.source = source
         self.mistakes = tuple(sorted(set(mistakes)))
         count = len(self.mistakes)
         super().__init__(
-            "\n".join(map(str, self.mistakes)) + f"\n{count} mistake{'s' if count > 1 else ''} in {source}"
+            "\n".join([*map(str, self.mistakes), *filter(None, [details])])
+            + f"\n{count} mistake{'s' if count > 1 else ''} in {source}"
         )

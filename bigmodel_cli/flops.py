@@ -107,6 +107,7 @@ def _rules() -> tuple[tuple[Any, Rule], ...]:
     from keras import layers
 
     return (
+        (layers.ReversibleEmbedding, _reversible),
         (layers.Embedding, lambda layer, inputs, outputs: 0),
         (layers.Dense, lambda layer, inputs, outputs: inputs[0][-1] * _size(outputs[0])),
         (layers.EinsumDense, _einsum),
@@ -119,6 +120,12 @@ def _rules() -> tuple[tuple[Any, Rule], ...]:
         (layers.Bidirectional, _bidirectional),
         (layers.TimeDistributed, _time_distributed),
     )
+
+
+def _reversible(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int:
+    """A look-up of tokens, or the product of vectors with all of them."""
+    backwards = len(inputs[0]) == len(outputs[0])
+    return int(layer.output_dim) * _size(outputs[0]) if backwards else 0
 
 
 def _size(shape: Iterable[int]) -> int:

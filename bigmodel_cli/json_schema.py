@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,6 +33,7 @@ def json_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = schema["$defs"]
     for key, kind, inner in _INNER:
         definitions[key] = _component(kind, inner, definitions)
+    definitions["layer"] = _layer(definitions)
     for key, kind, section in _SECTIONS:
         description = schema["properties"][key].get("description", "")
         definitions[key] = _component(kind, section, definitions)
@@ -91,6 +94,85 @@ def _component(kind: Kind, section: type[BaseModel], definitions: dict[str, Any]
     }
 
 
+def _layer(definitions: dict[str, Any]) -> dict[str, Any]:
+    """One item of `model.layers`: a layer or a block, with its name and its inputs."""
+    several = {"type": "array", "items": _reference("layer")}
+    names = components.names("layers")
+    properties: dict[str, Any] = {
+        "name": {"type": "string", "description": "of the tensor that the layer gives"},
+        "from": {
+            "description": "its input, or inputs, by name; default: the item before",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        },
+        "repeat": {"type": "integer", "minimum": 1, "description": "how often `layers` come"},
+        "layers": several,
+        "residual": {**several, "description": "layers whose output is added to their input"},
+        "projection": {"anyOf": [{"enum": ["auto", "none"]}, several]},
+        "parallel": {"type": "array", "items": several, "minItems": 2, "description": "branches"},
+        "merge": {
+            "description": "the layer that joins the branches",
+            "anyOf": [{"type": "string"}, {"type": "object"}],
+        },
+    }
+    shared: dict[str, str] = {}
+    for name in names:
+        found = components.find("layers", name)
+        schema = found.parameters.model_json_schema()
+        fields = {
+            key: _shared_field(key, field, shared, definitions) for key, field in schema["properties"].items()
+        }
+        properties[name] = {
+            "type": ["object", "null"],
+            "description": found.summary,
+            "properties": fields,
+            "required": schema.get("required", []),
+            "additionalProperties": False,
+        }
+    kinds = [{"required": [key]} for key in ("repeat", "residual", "parallel", *names)]
+    return {
+        "anyOf": [
+            {"enum": names},
+            {"type": "object", "properties": properties, "additionalProperties": False, "anyOf": kinds},
+            # A layer by its Keras class.
+            {"type": "string", "pattern": "^[A-Z]"},
+            {
+                "type": "object",
+                "properties": {key: properties[key] for key in ("name", "from")},
+                "patternProperties": {"^[A-Z]": {}},
+                "not": {"propertyNames": {"enum": ["name", "from"]}},
+                "additionalProperties": False,
+            },
+        ]
+    }
+
+
+def _shared_field(
+    key: str, field: dict[str, Any], shared: dict[str, str], definitions: dict[str, Any]
+) -> dict[str, Any]:
+    """A layer's parameter, with a long type as a definition that all layers share.
+
+    Args:
+        key: the parameter.
+        field: its schema.
+        shared: type as JSON -> name of its definition; added to.
+        definitions: added to.
+    """
+    said: dict[str, Any] = {word: field[word] for word in ("default", "description") if word in field}
+    if "description" in said:
+        # The first sentence; `bigmodel list layers NAME` tells all.
+        said["description"] = re.split(r"(?<=[a-z)`])\. (?=[A-Z])", said["description"])[0].removesuffix(".")
+    kind = {word: value for word, value in field.items() if word not in ("default", "description", "title")}
+    text = json.dumps(kind)
+    if len(text) < 100:
+        return {**kind, **said}
+    if text not in shared:
+        ending = key.rpartition("_")[2]
+        count = sum(name.rpartition(".")[0] == f"layer.{ending}" for name in shared.values())
+        shared[text] = f"layer.{ending}.{count}"
+        definitions[shared[text]] = kind
+    return {**_reference(shared[text]), **said}
+
+
 def _case(
     when: Iterable[str],
     kind: Kind,
@@ -103,6 +185,8 @@ def _case(
     found = components.find(kind, name).parameters.model_json_schema()
     definitions.update(found.get("$defs", {}))
     own = {key: value for key, value in found.get("properties", {}).items() if key not in given}
+    if (kind, name) == ("models", "layers"):
+        own["layers"] = {**own["layers"], "items": _reference("layer")}
     then: dict[str, Any] = {"properties": {"name": True, **fixed, **own}, "additionalProperties": False}
     if required := [key for key in found.get("required", []) if key not in given]:
         then["required"] = required

@@ -27,6 +27,8 @@ LATEST = "latest"
 ARCHIVE = "archive"
 ARCHIVED = "archived.json"
 """In an archived run: the place that it came from."""
+NEW_DATA = "data-"
+"""How the names of evaluations on new data begin, beside those on splits."""
 _TIME = "%Y%m%d-%H%M%S"
 
 
@@ -112,8 +114,13 @@ class Run:
         return self.path / "model_card.md"
 
     def evaluation(self, split: str) -> Path:
-        """Metrics, predictions and pictures of one split."""
+        """Metrics, predictions and pictures of one split, or of new data."""
         return self.path / "evaluation" / split
+
+    def evaluations_on_new_data(self) -> list[str]:
+        """Their names, in order."""
+        found = self.evaluation("").glob(f"{NEW_DATA}*/metrics.json")
+        return sorted(path.parent.name for path in found)
 
     def read_summary(self) -> dict[str, Any]:
         """The summary, or a status of `running` while there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,7 +66,8 @@ def summarize(config: Config) -> ModelSummary:
         BigmodelError: the data is not there, or the model does not fit it.
     """
     data = build.load_data(config)
-    model = build.build_model(config, data.spec)
+    # Weights that are made in this scope have a shape and no values: a billion of them take no memory.
+    model = build.build_model(config, data.spec, scope=keras.StatelessScope(initialize_variables=False))
     flops = count_flops(model)
     layers = tuple(
         LayerSummary(
@@ -77,7 +79,9 @@ def summarize(config: Config) -> ModelSummary:
         )
         for layer in model.layers
     )
-    trainable = sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)
+    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    # Keras would give them values at the end of the next scope.
+    keras.utils.clear_session(free_memory=False)
     return ModelSummary(
         model.name, data.spec.name, layers, model.count_params(), trainable, flops.total, flops.uncounted
     )

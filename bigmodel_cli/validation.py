@@ -137,7 +137,7 @@ def check(document: Document) -> Loaded:
     config = checker.config()
     if config is None or checker.mistakes:
         raise ConfigError(document.name, checker.mistakes)
-    return Loaded(config, document)
+    return Loaded(config.read_from(document), document)
 
 
 def dataset_definition(name: str, data_dir: Any = None) -> tuple[Definition, dict[str, Any]]:

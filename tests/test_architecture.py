@@ -22,6 +22,7 @@ LAYERS = (
     ("config",),
     (
         "catalogue",
+        "layer_parameters",
         "components",
         "validation",
         "json_schema",
@@ -39,6 +40,8 @@ LAYERS = (
         "data",
         "models",
         "targets",
+        "token_targets",
+        "text_pieces",
         "flops",
         "metrics",
         "projection",
@@ -50,7 +53,7 @@ LAYERS = (
         "pages",
     ),
     ("build",),
-    ("hidden_layers", "model_pictures", "explanation"),
+    ("hidden_layers", "continuation", "model_pictures", "explanation"),
     ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor", "report"),
     # Trains and evaluates, again and again.
     ("repeats",),

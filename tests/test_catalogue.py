@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,14 @@ def test_the_file_is_current():
         ("metrics", "Accuracy", "SparseCategoricalAccuracy"),
         ("metrics", "sparse_categorical_accuracy", "SparseCategoricalAccuracy"),
         ("schedules", "ExponentialDecay", "ExponentialDecay"),
+        ("layers", "conv2d", "Conv2D"),
+        ("layers", "conv_2d", "Conv2D"),
+        ("layers", "MaxPool2D", "MaxPooling2D"),
+        ("layers", "lstm", "LSTM"),
+        ("layers", "leaky_relu", "LeakyReLU"),
+        ("initializers", "uniform", "RandomUniform"),
+        ("regularizers", "l1l2", "L1L2"),
+        ("constraints", "max_norm", "MaxNorm"),
     ],
 )
 def test_find(section, name, keras_class):
@@ -45,7 +54,10 @@ def test_find_nothing(name):
     assert catalogue.find("optimizers", name) is None
 
 
-@pytest.mark.parametrize("section", ["optimizers", "losses", "metrics", "schedules"])
+SECTIONS = get_args(catalogue.Section)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_entry_says_what_it_is(section):
     table = catalogue.entries(section)
     assert list(table) == sorted(table)

@@ -13,13 +13,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 TRAINING = re.findall(
     r"```yaml\n((?:optimizer|training):.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.S
 )
+KNOWN = ("csv", "image_folder", "segmentation_folder", "oxford_iiit_pet")
 BLOCKS = re.findall(r"```yaml\n(dataset:.*?)```", (DOCS / "data.md").read_text(encoding="utf-8"), re.S)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_configs_of_data(block, write):
     path = write("shown.yaml", f"name: shown\nmodel: mlp\ntraining: {{epochs: 30}}\n{block}")
-    assert validation.load(path).config.dataset.name in ("csv", "image_folder")
+    assert validation.load(path).config.dataset.name in KNOWN
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
@@ -36,7 +37,7 @@ def test_configs_of_training(block, write):
 
 
 def test_there_are_configs_to_check():
-    assert (len(BLOCKS), len(TRAINING)) == (3, 2)
+    assert (len(BLOCKS), len(TRAINING)) == (5, 2)
 
 
 COUNTS = re.findall(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bigmodel_cli import errors
-from bigmodel_cli.errors import ConfigError, Mistake
+from bigmodel_cli.errors import ConfigError, LayerError, Mistake
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,18 @@ def test_mistakes_are_in_the_order_of_the_file_and_each_once():
     assert error.mistakes == (early, late)
     assert str(error) == "c:9:1: a: x\nc:10:1: b: x\n2 mistakes in c"
     assert str(ConfigError("c", [late])).endswith("\n1 mistake in c")
+
+
+def test_details_stand_between_the_mistakes_and_their_count():
+    mistake = Mistake("c.yaml", 1, 2, "model", "wrong")
+    assert str(ConfigError("c.yaml", [mistake], "more\nlines")).splitlines() == [
+        "c.yaml:1:2: model: wrong",
+        "more",
+        "lines",
+        "1 mistake in c.yaml",
+    ]
+
+
+def test_a_layer_error_reads_without_lines():
+    error = LayerError(("model", "layers", 1), ["of ", ("model", "layers", 0), ": no"])
+    assert str(error) == "of model.layers.0: no"

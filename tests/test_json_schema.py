@@ -41,6 +41,10 @@ def test_shipped_configs(validator, path):
         "loss: auto\nmetrics: auto",
         "loss: {name: huber, delta: 2.0}\nmetrics: [auc, {name: accuracy}]",
         "training: {devices: 2, early_stopping: {patience: 3}, checkpoint: {every_steps: 5}}",
+        "model: {name: layers, layers: [flatten, Flatten, dense: {units: 3}, Dense: {units: 3}]}",
+        "model: {name: layers, layers: [{relu: , name: a, from: input}, {repeat: 2, layers: [relu]}]}",
+        "model: {name: layers, layers: [{residual: [relu], projection: none}, parallel: [[], [relu]]]}",
+        "model: {name: layers, layers: [dense: {units: 3, kernel_regularizer: {name: l2, l2: 1.0e-4}}]}",
     ],
 )
 def test_right(validator, text):
@@ -77,6 +81,14 @@ def test_right(validator, text):
         "training: {precision: float64}",
         "training: {checkpoint: {every: 3}}",
         "extends: 3",
+        "model: {name: layers, layers: [flaten]}",
+        "model: {name: layers, layers: [dense: {unit: 3}]}",
+        "model: {name: layers, layers: [dense: {}]}",
+        "model: {name: layers, layers: [dense: {units: 0}]}",
+        "model: {name: layers, layers: [dense: {units: 3, activation: rlu}]}",
+        "model: {name: layers, layers: [{dense: {units: 3}, activation_: relu}]}",
+        "model: {name: layers, layers: [{repeat: 2, layers: [flaten]}]}",
+        "model: {name: layers, layers: [{name: dense}]}",
     ],
 )
 def test_wrong(validator, text):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bigmodel_cli.cli import console
+from bigmodel_cli.contracts import LANGUAGE_TASKS
 
 if TYPE_CHECKING:
     from bigmodel_cli.data.contents import Numbers
@@ -99,6 +100,10 @@ def _show_classes(found: Description) -> None:
     many = len(order) > _CLASSES_SHOWN
     if many:
         order = ranked[:_ENDS_SHOWN] + ranked[-_ENDS_SHOWN:]
+    # Of masks the pixels are counted, of labels an example may have several.
+    masks = found.task == "segmentation"
+    parts = masks or found.task in LANGUAGE_TASKS
+    wholes = {split.name: sum(split.counts) if parts else split.examples for split in found.splits}
     rows = [
         (
             found.names[index],
@@ -107,14 +112,16 @@ def _show_classes(found: Description) -> None:
                 for split in found.splits
                 for text in (
                     f"{split.counts[index]:,}",
-                    f"{split.counts[index] / max(1, split.examples):.1%}",
+                    f"{split.counts[index] / max(1, wholes[split.name]):.1%}",
                 )
             ),
         )
         for index in order
     ]
-    heads = [text for split in found.splits for text in (split.name, "")]
-    one, all_of_them = ("label", "labels") if found.task == "multi_label" else ("class", "classes")
+    heads = [text for split in found.splits for text in (f"{split.name}{' pixels' if masks else ''}", "")]
+    words: dict[str, tuple[str, str]] = dict.fromkeys(LANGUAGE_TASKS, ("token", "tokens"))
+    words["multi_label"] = ("label", "labels")
+    one, all_of_them = words.get(found.task, ("class", "classes"))
     console.table((one, *heads), rows, right=range(1, 1 + len(heads)))
     if many:
         present = [count for count in train if count]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Grouping,
         Interval,
         MultiLabelReport,
+        SegmentationReport,
         Threshold,
     )
 
@@ -24,10 +25,10 @@ _CLASSES_SHOWN = 20
 
 def show(evaluation: Evaluation) -> None:
     """Print an evaluation for people: a table of metrics, then what there is besides."""
-    from bigmodel_cli.metrics import ClassificationReport, MultiLabelReport
+    from bigmodel_cli.metrics import ClassificationReport, MultiLabelReport, SegmentationReport
 
     report = evaluation.report
-    click.echo(f"{evaluation.run}  {evaluation.split} split, {report.examples:,} examples\n")
+    click.echo(f"{evaluation.run}  {evaluation.title}, {report.examples:,} examples\n")
     _show_scores(evaluation)
     if isinstance(report, ClassificationReport):
         _show_calibration(evaluation)
@@ -35,6 +36,8 @@ def show(evaluation: Evaluation) -> None:
         _show_classes(report)
     elif isinstance(report, MultiLabelReport):
         _show_labels(report)
+    elif isinstance(report, SegmentationReport):
+        _show_pixels(report)
     for grouping in evaluation.groups:
         _show_groups(grouping)
     if evaluation.least_squares is not None:
@@ -155,6 +158,21 @@ def _show_labels(report: MultiLabelReport) -> None:
     console.table(heads, rows, right=range(1, len(heads)))
     if len(shown) < len(report.labels):
         click.echo(f"the {len(shown)} worst of {len(report.labels)} labels; all are in metrics.json")
+
+
+def _show_pixels(report: SegmentationReport) -> None:
+    worst_first = sorted(report.classes, key=lambda item: item.iou.value if item.iou else 2.0)
+    shown = report.classes if len(report.classes) <= _CLASSES_SHOWN else worst_first[:_CLASSES_SHOWN]
+    rows = [
+        (item.name, f"{item.support / report.pixels:.1%}", _value(item.iou), _range(item.iou),
+         *map(_value, (item.dice, item.precision, item.recall)))
+        for item in shown
+    ]  # fmt: skip
+    click.echo()
+    heads = ("class", "pixels", "IoU", "95% interval", "Dice", "precision", "recall")
+    console.table(heads, rows, right=(1, 2, 4, 5, 6))
+    if len(shown) < len(report.classes):
+        click.echo(f"the {len(shown)} worst of {len(report.classes)} classes; all are in metrics.json")
 
 
 def _show_classes(report: ClassificationReport) -> None:

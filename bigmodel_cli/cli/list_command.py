@@ -13,7 +13,10 @@ from bigmodel_cli.errors import UsageError
 if TYPE_CHECKING:
     from bigmodel_cli.components import Definition
 
-KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "augmentations", "trackers")
+KINDS = (
+    "models", "datasets", "optimizers", "losses", "metrics", "schedules", "augmentations", "trackers",
+    "layers", "initializers", "regularizers", "constraints",
+)  # fmt: skip
 
 
 @click.command("list")
@@ -23,7 +26,8 @@ KINDS = ("models", "datasets", "optimizers", "losses", "metrics", "schedules", "
 def command(kind: Any, name: str | None, as_json: bool) -> None:
     """List what configs can name; with a NAME, all about that one.
 
-    KIND is models, datasets, optimizers, losses, metrics, schedules or augmentations.
+    KIND is models, datasets, optimizers, losses, metrics, schedules, augmentations or trackers; and for
+    `model.layers`: layers, initializers, regularizers or constraints.
     """
     from bigmodel_cli import components, validation
     from bigmodel_cli.cli import console
@@ -43,11 +47,18 @@ def command(kind: Any, name: str | None, as_json: bool) -> None:
     if name is not None:
         _show_one(found[0])
         return
-    rows = [(item.name, ", ".join(item.parameters.model_fields) or "-", item.summary) for item in found]
+    rows = [(item.name, _parameters(item), item.summary) for item in found]
     console.table((kind.removesuffix("s"), "parameters", "what it is"), rows)
     if kind == "datasets":
         click.echo("\nand every name of TensorFlow Datasets, such as mnist or cifar10 (parameters: see tfds)")
     click.echo(f"\nmore: bigmodel list {kind} NAME")
+
+
+def _parameters(item: Definition) -> str:
+    """The names of the parameters; of a layer, which has some twenty, those that must be given."""
+    fields = item.parameters.model_fields
+    names = [key for key, field in fields.items() if item.kind != "layers" or field.is_required()]
+    return ", ".join([*names, *["..."] * (len(names) < len(fields))]) or "-"
 
 
 def _document(item: Definition) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bigmodel_cli.cli import explaining, options
+from bigmodel_cli.cli import continuing, explaining, options
 from bigmodel_cli.errors import BigmodelError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ _SHOWN = 10
     help="A .csv, .jsonl, .parquet or .npz file, or - [RUN/predictions/predictions.csv].",
 )
 @click.option("--resume", is_flag=True, help="Go on where the same command was cut off.")
-@click.option("--top-k", type=click.IntRange(1), metavar="K", help="The K likeliest classes in columns.")
+@click.option("--top-k",
+    type=click.IntRange(1),
+    metavar="K",
+    help="The K likeliest classes in columns; of a language model, the tokens that it draws from.")
 @click.option("--logits", is_flag=True, help="What the probabilities are the softmax of.")
 @click.option("--probabilities", is_flag=True, help="Of every class [unless other columns are asked for].")
 @click.option(
@@ -60,6 +63,7 @@ _SHOWN = 10
 )
 @click.option("--annotate", metavar="FOLDER", help="Write each image there with its prediction below.")
 @explaining.options
+@continuing.options
 @options.as_json
 def command(
     arguments: tuple[str, ...],
@@ -73,11 +77,14 @@ def command(
 
     RUN is a run directory, a config (its newest run), or nothing (the newest run of all). INPUT is an image,
     a folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), a pattern such as '*.png', or
-    - for standard input. Any number of inputs takes the same memory.
+    - for standard input; of a language model it is a prompt to go on with. Any number of inputs takes the same memory.
     """
     from bigmodel_cli import engine
 
     run, inputs = _run_and_inputs(arguments)
+    if continuing.is_for(run, asked):
+        continuing.command(run, inputs, {**asked, "split": split, "resume": resume}, output, as_json)
+        return
     if inputs and split:
         raise UsageError("--split is for the run's own examples; leave it out, or the INPUTs")
     if asked["layer"] and not (asked["embeddings"] or asked["explain"]):
@@ -113,6 +120,10 @@ def _request(
 ) -> Any:
     from bigmodel_cli import build, hidden_layers, prediction, rundir
 
+    if asked["probabilities"] and run.read_data().task == "segmentation":
+        raise UsageError(
+            "--probabilities: are not written for masks, each of whose pixels has them; leave it out"
+        )
     chosen = asked["top_k"] or asked["logits"] or asked["embeddings"]
     content = prediction.Content(
         probabilities=asked["probabilities"] or not chosen,
@@ -168,6 +179,8 @@ def _report(found: Predictions, output: str | None, path: Path, as_json: bool) -
         found.write(path)
         _show(found)
         click.echo(f"\n{found.size:,} prediction{'s' if found.size > 1 else ''} in {path}")
+        if found.masks is not None:
+            click.echo(f"masks in {found.masks}/")
         for picture in found.draw(folder):
             click.echo(f"picture in {picture}")
 

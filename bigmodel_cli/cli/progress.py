@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from bigmodel_cli.cli import console
+from bigmodel_cli.contracts import LANGUAGE_TASKS
 from bigmodel_cli.errors import BigmodelError
 from bigmodel_cli.rundir import RUNS
 
@@ -242,7 +243,7 @@ def _targets(spec: Any) -> str:
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"
     counts = [count for count in spec.target.counts if count]
-    if spec.task == "language_model":
+    if spec.task in LANGUAGE_TASKS:
         return f"{spec.outputs:,} tokens, {spec.target.shape[0]} at a time"
     if spec.task == "multi_label":
         return f"{spec.outputs} labels, {sum(counts) / spec.sizes['train']:.2g} an example"

@@ -20,12 +20,13 @@ class Outputs:
     """Predictions of a run for a split, and the truth.
 
     Attributes:
-        task: classification, multi_label or regression.
+        task: classification, multi_label, segmentation, regression or language_model.
         classes: their number, or that of the labels; 0 for regression.
         ids: of the examples, (n,).
-        targets: class indices (n,) int64, labels (n, labels) int64 of 0 and 1, or values (n, targets)
-            float64.
-        predicted: the same as predicted.
+        targets: class indices (n,) int64, labels (n, labels) int64 of 0 and 1, pixels of each class of masks
+            (n, classes) int64, values (n, targets) float64, or tokens and characters of texts (n, 2) int64.
+        predicted: the same as predicted; of masks the columns of `metrics.PixelCounts`, of texts those of
+            `metrics.text_sums`.
         true_probability: that of the true class, (n,) float64; of classification only.
         in_top_5: whether the true class is among the 5 most probable, (n,) int64; of classification only.
     """
@@ -58,7 +59,9 @@ def read_outputs(path: Path, spec: DataSpec) -> Outputs:
         raise UsageError(f"{path}: cannot be read ({str(error).splitlines()[0]}); evaluate again") from None
     columns = {name: table[name].to_numpy() for name in table.column_names}
     readers: Mapping[Task, Callable[[dict[str, NDArray[Any]], list[str]], Outputs]] = {
-        "classification": _classes, "multi_label": _labels, "regression": _values
+        "classification": _classes, "multi_label": _labels, "segmentation": _masks,
+        "regression": _values, "language_model": _texts,
+        "masked_language_model": _texts,
     }  # fmt: skip
     try:
         return readers[spec.task](columns, list(spec.target.names))
@@ -87,12 +90,38 @@ def _classes(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
     )
 
 
+def _texts(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    numbers = np.stack([columns[name] for name in ("loss_sum", "right", "tokens", "characters")], axis=1)
+    empty = np.empty(0)
+    return Outputs(
+        "language_model",
+        len(names),
+        columns["id"],
+        numbers[:, 2:].astype(np.int64),
+        numbers.astype(np.float64),
+        empty,
+        empty.astype(np.int64),
+    )
+
+
 def _labels(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
     true = np.stack([columns[f"target_{name}"] for name in names], axis=1).astype(np.int64)
     probabilities = np.stack([columns[f"probability_{name}"] for name in names], axis=1)
     predicted = predicted_labels(probabilities).astype(np.int64)
     empty = np.empty(0)
     return Outputs("multi_label", len(names), columns["id"], true, predicted, empty, empty.astype(np.int64))
+
+
+def _masks(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    pixels = {
+        kind: np.stack([columns[f"{kind}_{name}"] for name in names], axis=1).astype(np.int64)
+        for kind in ("right", "true", "predicted")
+    }
+    numbers = np.concatenate([columns["loss_sum"][:, None], *pixels.values()], axis=1)
+    empty = np.empty(0)
+    return Outputs(
+        "segmentation", len(names), columns["id"], pixels["true"], numbers, empty, empty.astype(np.int64)
+    )
 
 
 def _values(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:

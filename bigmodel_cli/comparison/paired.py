@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigmodel_cli.comparison.outputs import Outputs
+from bigmodel_cli.contracts import LANGUAGE_TASKS
+from bigmodel_cli.metrics import mask_scores, scores_of_sums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,6 +78,10 @@ def paired_tests(
         values, drawn = _classification(rng, outputs)
     elif outputs[0].task == "multi_label":
         values, drawn = _multi_label(rng, outputs)
+    elif outputs[0].task == "segmentation":
+        values, drawn = _masks(rng, outputs)
+    elif outputs[0].task in LANGUAGE_TASKS:
+        values, drawn = _texts(rng, outputs)
     else:
         values, drawn = _regression(rng, outputs)
     return values, [
@@ -95,7 +101,8 @@ def _test(
     spread = difference[np.isfinite(difference[:, column]), column]
     low, high = np.percentile(spread, [2.5, 97.5])
     change = float(values[name][column] - values[name][0])
-    if name not in ("accuracy", "subset_accuracy"):
+    # The tokens of a text are no independent decisions.
+    if name not in ("accuracy", "subset_accuracy") or outputs[0].task in LANGUAGE_TASKS:
         p_values = [_beyond_zero(difference[:, other]) for other in range(1, len(outputs))]
         p_holm = holm(p_values)[column - 1]
         return PairedTest(name, change, low, high, p_values[column - 1], p_holm, "paired bootstrap")
@@ -224,6 +231,33 @@ def _multi_label(
     values = {"subset_accuracy": right.mean(axis=0), "hamming_loss": wrong.mean(axis=0)}
     drawn = _resampled_means(rng, np.concatenate([right, wrong], axis=1))
     return values, dict(zip(values, np.split(drawn, 2, axis=1), strict=True))
+
+
+def _texts(
+    rng: np.random.Generator, outputs: Sequence[Outputs]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """As `_classification`; whole texts are drawn, whose tokens are not independent."""
+    columns = np.concatenate([item.predicted for item in outputs], axis=1)
+    means = columns.mean(axis=0, keepdims=True), _resampled_means(rng, columns)
+    found = [[scores_of_sums(part) for part in np.split(some, len(outputs), axis=1)] for some in means]
+    values, drawn = (
+        {name: np.stack([scores[name] for scores in some], axis=1) for name in some[0]} for some in found
+    )
+    return {name: value[0] for name, value in values.items()}, drawn
+
+
+def _masks(
+    rng: np.random.Generator, outputs: Sequence[Outputs]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """As `_classification`; whole images are drawn, whose pixels are not independent."""
+    columns = np.concatenate([item.predicted for item in outputs], axis=1)
+    means = columns.mean(axis=0, keepdims=True), _resampled_means(rng, columns)
+    found = [[mask_scores(part) for part in np.split(some, len(outputs), axis=1)] for some in means]
+    names = ("mean_iou", "mean_dice", "pixel_accuracy", "frequency_weighted_iou", "loss")
+    values, drawn = (
+        {name: np.stack([run[name] for run in runs], axis=1) for name in names} for runs in found
+    )
+    return {name: value[0] for name, value in values.items()}, drawn
 
 
 def _regression(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -65,14 +65,24 @@ def mistakes(
         first = items[0]
         if first["type"] == "extra_forbidden":
             yield unknown_key(document, path, known(path[len(prefix) : -1]))
-        elif first["type"] == "missing":
-            yield document.mistake(path, "is missing and must be given")
         else:
-            near = _near_choice(items)
-            first_wanted, *others = dict.fromkeys(_wanted(item, brief=bool(near)) for item in items)
-            wanted = " or ".join([first_wanted, *(text.removeprefix("must be ") for text in others)])
-            got = "" if first["type"] == "value_error" else f", got {show(first['input'])}"
-            yield document.mistake(path, f"{wanted}{got}{near}")
+            yield document.mistake(path, text(items), at_key=first["type"] == WRONG_KEY)
+
+
+WRONG_KEY = "wrong_key"
+"""Type of an error of a component's own check that stands at a key, not at its value."""
+
+
+def text(items: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong at one place, from pydantic's errors there: alternatives of a union joined."""
+    first = items[0]
+    if first["type"] == "missing":
+        return "is missing and must be given"
+    near = _near_choice(items)
+    first_wanted, *others = dict.fromkeys(_wanted(item, brief=bool(near)) for item in items)
+    wanted = " or ".join([first_wanted, *(wanted.removeprefix("must be ") for wanted in others)])
+    got = "" if first["type"] in ("value_error", WRONG_KEY) else f", got {show(first['input'])}"
+    return f"{wanted}{got}{near}"
 
 
 def by_path(
@@ -112,7 +122,7 @@ def _wanted(item: Mapping[str, Any], brief: bool) -> str:
         return f"must be {context['expected'].replace(chr(39), '`')}"
     if kind == "string_too_short" and context["min_length"] == 1:
         return "must not be empty"
-    if kind == "value_error":
+    if kind in ("value_error", WRONG_KEY):
         return str(context["error"])
     if kind in ("too_short", "too_long"):
         bound, words = ("min_length", "at least") if kind == "too_short" else ("max_length", "at most")
@@ -124,7 +134,7 @@ def _wanted(item: Mapping[str, Any], brief: bool) -> str:
     return str(item["msg"])
 
 
-def _near_choice(items: list[Mapping[str, Any]]) -> str:
+def _near_choice(items: Sequence[Mapping[str, Any]]) -> str:
     for item in items:
         typed = item["type"] == "literal_error" and isinstance(item["input"], str)
         if typed and (near := get_close_matches(item["input"], _choices(item), n=1)):

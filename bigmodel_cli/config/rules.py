@@ -13,7 +13,10 @@ from bigmodel_cli.contracts import Task
 AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "multi_label": ("binary_accuracy", "f1_score"),
+    "segmentation": ("accuracy", "mean_iou"),
     "regression": ("mean_absolute_error",),
+    "language_model": ("perplexity", "accuracy"),
+    "masked_language_model": ("perplexity", "accuracy"),
 }
 """What `metrics: auto` gives."""
 

@@ -243,9 +243,17 @@ class PrepareText(Section):
     normalize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation", "none"] = Field(
         "lower_and_strip_punctuation", description="what happens to the text before it is split"
     )
-    split: Literal["whitespace", "character"] = Field("whitespace", description="what a token is")
+    split: Literal["whitespace", "character", "word_piece"] = Field(
+        "whitespace", description="what a token is; word pieces are frequent parts of words"
+    )
     ngrams: Annotated[int, Field(ge=1, le=5)] = Field(1, description="longest run of tokens that is one, too")
     dimension: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="size of a token's embedding")
+
+    @model_validator(mode="after")
+    def _single_pieces(self) -> Self:
+        if self.split == "word_piece" and self.ngrams > 1:
+            raise ValueError("`ngrams` goes with words and characters, not with `split: word_piece`")
+        return self
 
 
 class PrepareTarget(Section):
@@ -305,7 +313,7 @@ class Dataset(Component):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="share of all examples held out when no test split is given or stored"
     )
-    classes: Annotated[list[str], Field(min_length=2)] | None = Field(
+    only_classes: Annotated[list[str], Field(min_length=2)] | None = Field(
         None, description="keep the examples of these classes only; they are numbered in this order"
     )
     limit: PositiveInt | None = Field(None, description="take only the first n examples of each split")
@@ -349,7 +357,9 @@ class LayerRule(Section):
         None, description="their learning rate, as a factor of the optimizer's"
     )
     frozen: bool = Field(False, description="keep their weights as they are")
-    until_epoch: PositiveInt | None = Field(None, description="the last epoch, from 1, in which they are frozen")
+    until_epoch: PositiveInt | None = Field(
+        None, description="the last epoch, from 1, in which they are frozen"
+    )
     lora_rank: PositiveInt | None = Field(
         None, description="keep their kernels, and train a low-rank change to each (Hu et al. 2021)"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from bigmodel_cli.contracts import SPLIT_NAMES, PathText
-from bigmodel_cli.data.array_meaning import AskedKind, AskedTask, Meaning, interpret
+from bigmodel_cli.data.array_meaning import ArrayTask, AskedKind, Meaning, interpret
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def npz(
     path: PathText | Paths,
     inputs: str = "auto",
     targets: str = "auto",
-    task: AskedTask = "auto",
+    task: ArrayTask = "auto",
     kind: AskedKind = "auto",
     class_names: Sequence[str] | None = None,
 ) -> ArrayFileSource:
@@ -49,8 +49,8 @@ def npz(
             y_test); or {inputs: x.npy, targets: y.npy}; or a mapping from split to either.
         inputs: name of the array of inputs in .npz files; auto takes the usual ones, such as x or images.
         targets: name of the array of targets in .npz files; auto takes the usual ones, such as y or labels.
-        task: classification, multi_label (rows of 0 and 1, a column for each label) or regression; auto goes
-            by the targets.
+        task: classification, multi_label (rows of 0 and 1, a column for each label), segmentation (whole
+            numbers (examples, height, width), 255 is ignored) or regression; auto goes by the targets.
         kind: image or tabular; auto goes by dtype and shape.
         class_names: of the classes, in the order of their numbers; null takes the sorted values.
     """

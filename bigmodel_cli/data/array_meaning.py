@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec, Task
 from bigmodel_cli.data.label_flags import label_flags
+from bigmodel_cli.data.mask_arrays import mask_arrays
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
 AskedTask = Literal["auto", "classification", "multi_label", "regression"]
+ArrayTask = Literal["auto", "classification", "multi_label", "segmentation", "regression"]
 AskedKind = Literal["auto", "image", "tabular"]
 
 MOST_CLASSES = 1000
@@ -49,14 +51,15 @@ def interpret(
     name: str,
     origin: str,
     places: Mapping[str, str],
-    task: AskedTask = "auto",
+    task: ArrayTask = "auto",
     kind: AskedKind = "auto",
     class_names: Sequence[str] | None = None,
 ) -> Meaning:
     """Find out what arrays hold, and check that it can be learned from.
 
     Args:
-        pairs: base split -> inputs (n, ...) and targets (n,), (n, 1), (n, targets) or one-hot (n, classes).
+        pairs: base split -> inputs (n, ...) and targets (n,), (n, 1), (n, targets), one-hot (n, classes), or
+            masks (n, height, width) where `task` says so.
         name: of the dataset.
         origin: where it comes from, for the user's eyes.
         places: base split -> where its arrays come from, for messages.
@@ -89,9 +92,12 @@ def interpret(
             f"inputs {dtype} {input_spec.shape} are taken as numbers; images are uint8, (height, width) or "
             "(height, width, channels)"
         )
-    learned = learn(
-        {base: pair[1] for base, pair in pairs.items()}, places=places, task=task, class_names=class_names
-    )
+    all_targets = {base: pair[1] for base, pair in pairs.items()}
+    if task == "segmentation":
+        masks, target = mask_arrays(all_targets, input_spec.shape, class_names, places)
+        learned = Learned("segmentation", target, masks, ())
+    else:
+        learned = learn(all_targets, places=places, task=task, class_names=class_names)
     notes += learned.notes
     spec = DataSpec(name, origin, learned.task, input_spec, learned.spec)
     return Meaning(spec, {base: (all_inputs[base], learned.targets[base]) for base in pairs}, tuple(notes))
@@ -241,7 +247,8 @@ def _flat_targets(targets: np.ndarray, place: str) -> np.ndarray:
         raise DataError(f"dataset: {place}: the targets are {found}; class labels or numbers are needed")
     if targets.ndim > 2 or 0 in targets.shape[1:]:
         raise DataError(
-            f"dataset: {place}: the targets are {found}; they must be (examples,) or (examples, targets)"
+            f"dataset: {place}: the targets are {found}; they must be (examples,) or (examples, targets), or "
+            "masks of images with dataset.task: segmentation"
         )
     if targets.dtype.kind == "f" and not (finite := np.isfinite(targets)).all():
         row = int(np.argwhere(~finite)[0][0])

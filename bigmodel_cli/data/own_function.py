@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bigmodel_cli import components
 from bigmodel_cli.contracts import Source
-from bigmodel_cli.data.array_meaning import AskedKind, AskedTask, interpret
+from bigmodel_cli.data.array_meaning import ArrayTask, AskedKind, interpret
 from bigmodel_cli.data.tables.cells import CellReader, DateOrder
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind
 from bigmodel_cli.data.tables.scan import TableOptions
@@ -39,7 +39,7 @@ def function(
     *,
     function: str,
     arguments: Mapping[str, Any] = {},
-    task: AskedTask = "auto",
+    task: ArrayTask = "auto",
     kind: AskedKind = "auto",
     class_names: Sequence[str] | None = None,
     target: str | Annotated[Sequence[str], Field(min_length=1)] | None = None,
@@ -93,6 +93,11 @@ def function(
     if (tables := _tables(result)) is not None:
         if asked := _asked(kind=kind, class_names=class_names):
             raise DataError(f"dataset.{asked}: `{function}` returns a table; leave it out")
+        if task == "segmentation":
+            raise DataError(
+                f"dataset.task: `segmentation` is for images with masks, and `{function}` returns a table; "
+                "take another task"
+            )
         if target is None:
             names = ", ".join(next(iter(tables.values())).schema.names[:20])
             raise DataError(

@@ -33,10 +33,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bigmodel_cli import devices
-from bigmodel_cli.contracts import Mixing
+from bigmodel_cli.contracts import Mixing, Moving
 from bigmodel_cli.data import shuffling
 from bigmodel_cli.data.disk_cache import DiskCache, Records
 from bigmodel_cli.data.reading import collect
+from bigmodel_cli.data.masking import Masking
 from bigmodel_cli.data.sharing import Share
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Keeping:
         preparation: a text that tells `prepare` from others; part of the key of the disk cache.
         cache_dir: of the disk cache.
         cache_limit: bytes that all entries of the disk cache together may have.
+        derive: prepared inputs -> targets, where these are made of the inputs; None where the source has them.
     """
 
     storage: Storage
@@ -91,14 +93,19 @@ class Keeping:
     preparation: str = ""
     cache_dir: Path | None = None
     cache_limit: float = math.inf
+    derive: Callable[[Any], Any] | None = None
+
+    def pair(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
+        """Step 2 on one batch of raw examples."""
+        prepared = self.prepare(inputs) if self.prepare else inputs
+        return prepared, self.derive(prepared) if self.derive else targets
 
     def prepared(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Step 2 on batches of raw examples."""
-        prepare = self.prepare
-        if prepare is None:
+        if self.prepare is None:
             return batches
         return batches.map(
-            _as_written(lambda inputs, targets: (prepare(inputs), targets)),
+            _as_written(self.pair),
             num_parallel_calls=devices.cpu_cores(),
             deterministic=True,
         )
@@ -134,7 +141,7 @@ class Scheduled:
         until_epoch: the last epoch, from 1, in which it happens; None for no end.
     """
 
-    function: Augmentation | Mixing
+    function: Augmentation | Moving | Mixing
     probability: float = 1.0
     ramp_epochs: int = 0
     until_epoch: int | None = None
@@ -158,13 +165,19 @@ class Scheduled:
     def __call__(
         self, images: tf.Tensor, targets: tf.Tensor, epoch: tf.Tensor, key: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A batch, augmented: images (n, h, w, c) and targets of the same shapes and dtypes."""
+        """A batch, augmented: images (n, h, w, c) and targets of the same shapes and dtypes.
+
+        Targets (n, h, w) uint8 are masks, which move with their images.
+        """
         import tensorflow as tf
+
+        move = self.function.masks if isinstance(self.function, Moving) and len(targets.shape) == 3 else None
 
         def change() -> tuple[tf.Tensor, tf.Tensor]:
             if isinstance(self.function, Mixing):
                 return self.function.function(images, targets, key)
-            return self.function(images, key), targets
+            changed = self.function(images, key)
+            return changed, targets if move is None else move(targets[..., None], key)[..., 0]
 
         if self.always:
             return change()
@@ -177,7 +190,10 @@ class Scheduled:
         def change_some() -> tuple[tf.Tensor, tf.Tensor]:
             draws = tf.random.stateless_uniform([tf.shape(images)[0]], coin)
             chosen = draws[:, tf.newaxis, tf.newaxis, tf.newaxis] < probability
-            return tf.where(chosen, change()[0], images), targets
+            changed, moved = change()
+            if move is not None:
+                moved = tf.where(chosen[..., 0], moved, targets)
+            return tf.where(chosen, changed, images), moved
 
         return tf.cond(probability > 0, change_some, lambda: (images, targets))
 
@@ -299,11 +315,9 @@ class TrainingPipeline:
             )
         look_up = split.lookup()
         if look_up is not None:
-            prepare = keeping.prepare
 
             def read(indices: tf.Tensor) -> tuple[Any, tf.Tensor]:
-                inputs, targets = look_up(indices)
-                return (prepare(inputs) if prepare else inputs), targets
+                return keeping.pair(*look_up(indices))
 
             return lambda start: self._by_position(read, counts, start), "a permutation of all examples"
         rows = max(1, STREAM_WINDOW_BYTES // split.source.example_bytes // self.batch_size) * self.batch_size
@@ -432,6 +446,7 @@ def evaluation_batches(
     keeping: Keeping,
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None,
     share: Share | None = None,
+    hide: Masking | None = None,
 ) -> tf.data.Dataset:
     """Batches (inputs, targets) in storage order, unshuffled and not augmented.
 
@@ -441,6 +456,7 @@ def evaluation_batches(
         keeping: where decoded examples stay between epochs.
         encode: targets of a batch -> what the loss takes; None where that is the same.
         share: this process's part of each batch; None for all of it.
+        hide: what hides tokens of a text, the same of each batch every time; None for nothing.
     """
     import tensorflow as tf
 
@@ -454,6 +470,11 @@ def evaluation_batches(
         batches = keeping.prepared(split.batches()).rebatch(batch_size)
     if encode is not None:
         batches = batches.map(_as_written(lambda inputs, targets: (inputs, encode(targets))))
+    if hide is not None:
+        key = tf.constant([0, 0])
+        batches = batches.enumerate().map(
+            _as_written(lambda index, batch: hide(batch[0], batch[1], tf.random.fold_in(key, index)))
+        )
     cut = share.cut(split.size, batch_size) if share else None
     if cut is not None:
         batches = batches.map(_as_written(lambda inputs, targets: cut((inputs, targets))))

@@ -84,8 +84,10 @@ def _input_storage(spec: DataSpec) -> Storage:
 def _features(spec: DataSpec, inputs: Storage) -> dict[str, tuple[Storage, tuple[int, ...], str]]:
     """Name of a feature -> how it is stored, shape of one example, numpy dtype; the target first."""
     target = spec.target
+    # A mask has thousands of small numbers, which as protocol buffers take several times their memory.
+    ways: dict[str, Storage] = {"int32": "int", "uint8": "raw"}
     features: dict[str, tuple[Storage, tuple[int, ...], str]] = {
-        "target": ("int" if target.dtype == "int32" else "float", target.shape, target.dtype)
+        "target": (ways.get(target.dtype, "float"), target.shape, target.dtype)
     }
     if spec.input.kind != "table":
         return features | {"input": (inputs, spec.input.shape, spec.input.dtype)}

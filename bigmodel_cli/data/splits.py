@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from bigmodel_cli.contracts import Inputs, Lookup, Part, Source, SplitName
+from bigmodel_cli.contracts import Inputs, Lookup, Part, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +19,13 @@ class SplitData:
     """The examples of one split, unbatched and unshuffled.
 
     Attributes:
-        name: train, validation or test.
+        name: train, validation or test; of new data another one.
         source: where the examples are read from.
         parts: which examples, in order; never empty.
         describe: where they come from, for the user's eyes.
     """
 
-    name: SplitName
+    name: str
     source: Source
     parts: tuple[Part, ...]
     describe: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,8 +25,9 @@ from bigmodel_cli.config.schema import (
     PrepareText,
     Section,
 )
-from bigmodel_cli.contracts import DataSpec, Source, SplitName, TargetSpec
+from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, Part, Source, SplitName, TargetSpec
 from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.data.word_pieces import CountedWords
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ T = TypeVar("T", bound=Section)
 SAMPLE_ROWS = 1_000_000
 SAMPLE_CELLS = 64_000_000
 """Of the sample, together: 256 MB. A table of very many columns is sampled by fewer rows."""
+
+MASK_BYTES = 256 * 2**20
+"""Of the masks that are read at a time to count their pixels."""
 
 ONE_HOT_LIMIT = 32
 """Categories up to which `encode: auto` takes one_hot."""
@@ -55,6 +59,7 @@ def describe(
     prepare: Prepare | None = None,
     *,
     known: DataSpec | None = None,
+    texts: Sequence[Column] = (),
 ) -> DataSpec:
     """The full description: sizes, and the statistics of the training split alone.
 
@@ -63,6 +68,7 @@ def describe(
         splits: into what.
         prepare: how a table's columns are to become numbers.
         known: an earlier result, from which a table's columns are taken instead of being learned.
+        texts: columns of text of an earlier training, whose tokens are taken where the names are the same.
 
     Raises:
         DataError: numbers that are not finite, or a preparation that does not fit the columns.
@@ -70,6 +76,7 @@ def describe(
     import numpy as np
 
     spec, prepare = source.spec, prepare or Prepare()
+    sizes: dict[str, int] = {name: data.size for name, data in splits.items()}
     train = splits["train"]
     data_input, target = spec.input, spec.target
     if data_input.kind != "table":
@@ -80,17 +87,23 @@ def describe(
         variance = np.var(inputs, axis=0, dtype=np.float64)
         data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
     elif data_input.kind == "table":
-        columns = known.input.columns if known else learn_columns(data_input.columns, train, prepare)
+        columns = known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts)
         data_input, targets = replace(data_input, columns=columns), train.targets()
-    else:
+    elif spec.task != "segmentation":
         targets = train.targets()
+    if spec.task in LANGUAGE_TASKS:
+        # Its targets are the tokens of its input: `token_targets.described` adds them.
+        _refuse_target_scale(spec, prepare)
+        return replace(spec, input=data_input, sizes=sizes)
     if spec.task != "regression":
-        if prepare.target.scale != "none":
+        _refuse_target_scale(spec, prepare)
+        counts = pixel_counts(spec, train) if spec.task == "segmentation" else target_counts(spec, targets)
+        target = replace(target, counts=counts)
+        if spec.task == "segmentation" and not any(target.counts):
             raise DataError(
-                f"dataset.prepare.target.scale: `{prepare.target.scale}` is for regression, but {spec.name} "
-                f"is for {spec.task}; leave it `none`"
+                f"dataset: every pixel of the training masks of {spec.name} is ignored; there is nothing to "
+                "learn, mend the masks or `ignore`"
             )
-        target = replace(target, counts=target_counts(spec, targets))
         if not any(target.counts):
             raise DataError(
                 f"dataset: no example of the training split of {spec.name} has any label; there is nothing "
@@ -99,8 +112,15 @@ def describe(
     else:
         target = replace(target, mean=_finite_mean(targets, spec, "target", target.names))
         target = _scaled_target(target, targets, prepare.target.scale)
-    sizes: dict[str, int] = {name: data.size for name, data in splits.items()}
     return replace(spec, input=data_input, target=target, sizes=sizes)
+
+
+def _refuse_target_scale(spec: DataSpec, prepare: Prepare) -> None:
+    if prepare.target.scale != "none":
+        raise DataError(
+            f"dataset.prepare.target.scale: `{prepare.target.scale}` is for regression, but {spec.name} "
+            f"is for {spec.task}; leave it `none`"
+        )
 
 
 def target_counts(spec: DataSpec, targets: np.ndarray) -> tuple[int, ...]:
@@ -112,9 +132,28 @@ def target_counts(spec: DataSpec, targets: np.ndarray) -> tuple[int, ...]:
     """
     import numpy as np
 
+
     if spec.task == "classification":
         return tuple(np.bincount(targets, minlength=spec.outputs).tolist())
     return tuple(np.count_nonzero(targets, axis=0).tolist())
+
+
+def pixel_counts(spec: DataSpec, split: SplitData) -> tuple[int, ...]:
+    """Pixels of each class in the masks of a split, without those that are ignored."""
+    import numpy as np
+
+    counts = np.zeros(256, np.int64)
+    for masks in mask_batches(split):
+        counts += sum(np.bincount(mask.ravel(), minlength=256) for mask in masks)
+    return tuple(counts[: spec.outputs].tolist())
+
+
+def mask_batches(split: SplitData) -> Iterator[np.ndarray]:
+    """The masks of a split (m, height, width) uint8, some at a time: all may be too many for the memory."""
+    size = max(1, MASK_BYTES // math.prod(split.source.spec.target.shape))
+    for part in split.parts:
+        for start in range(0, part.size, size):
+            yield split.source.targets(Part(part.base, part.indices[start : start + size]))
 
 
 def _refuse_preparation(spec: DataSpec, prepare: Prepare) -> None:
@@ -157,13 +196,16 @@ def _scaled_target(target: TargetSpec, targets: np.ndarray, scale: str) -> Targe
     )
 
 
-def learn_columns(columns: Sequence[Column], train: SplitData, prepare: Prepare) -> tuple[Column, ...]:
+def learn_columns(
+    columns: Sequence[Column], train: SplitData, prepare: Prepare, texts: Sequence[Column] = ()
+) -> tuple[Column, ...]:
     """How each column becomes numbers, learned in one pass over the training split.
 
     Args:
         columns: names and kinds.
         train: the training split, of a source whose input is a table.
         prepare: what the config asks for.
+        texts: columns of text whose tokens are known already.
 
     Raises:
         DataError: options for a column that is not there, or that its kind does not have.
@@ -178,11 +220,12 @@ def learn_columns(columns: Sequence[Column], train: SplitData, prepare: Prepare)
     sample: dict[str, list[np.ndarray]] = {name: [] for name in numeric}
     missing: Counter[str] = Counter()
     categories = {column.name: Counter[bytes]() for column in columns if column.kind == "categorical"}
-    texts = {
+    tokens = {
         column.name: _Tokens(_of(options[column.name], PrepareText))
         for column in columns
         if column.kind == "text"
     }
+    earlier = {column.name: column for column in texts}
     for number, (inputs, _) in enumerate(train.batches()):
         size = int(next(iter(inputs.values())).shape[0])
         chosen: Any = slice(None)
@@ -191,7 +234,7 @@ def learn_columns(columns: Sequence[Column], train: SplitData, prepare: Prepare)
         for column in columns:
             cells = inputs[column.key]
             if column.kind == "text":
-                texts[column.name].update(cells)
+                tokens[column.name].update(cells)
                 missing[column.name] += int(np.count_nonzero(cells.numpy() == b""))
             elif column.kind == "categorical":
                 counts = _value_counts(cells.numpy())
@@ -207,7 +250,9 @@ def learn_columns(columns: Sequence[Column], train: SplitData, prepare: Prepare)
         wanted = options[column.name]
         column = replace(column, missing=missing[column.name])
         if column.kind == "text":
-            column = texts[column.name].learned(column)
+            column = tokens[column.name].learned(column)
+            if column.name in earlier:
+                column = _as_before(column, earlier[column.name], _of(wanted, PrepareText))
         elif column.kind == "categorical":
             column = _category(column, categories[column.name], _of(wanted, PrepareCategorical))
         elif column.kind == "date":
@@ -221,6 +266,23 @@ def learn_columns(columns: Sequence[Column], train: SplitData, prepare: Prepare)
 _SECTIONS: Mapping[ColumnKind, str] = {
     "numeric": "numeric", "boolean": "numeric", "categorical": "categorical", "date": "date", "text": "text",
 }  # fmt: skip
+
+
+def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
+    """A text with the tokens of an earlier training.
+
+    Raises:
+        DataError: the config asks for other tokens.
+    """
+    for key in ("normalize", "split", "ngrams"):
+        asked, had = getattr(wanted, key), getattr(before, key)
+        if asked != had:
+            raise DataError(
+                f"dataset.prepare.text.{key}: is `{asked}` for `{column.name}`, but the run that `initialize` "
+                f"names has `{had}`; set the same, so that the tokens are those it learned"
+            )
+    length = before.length if wanted.length == "auto" else wanted.length
+    return replace(column, vocabulary=before.vocabulary, length=length)
 
 
 def _check_names(columns: Sequence[Column], prepare: Prepare) -> None:
@@ -386,6 +448,9 @@ class _Tokens:
         import keras
 
         self._wanted = wanted
+        self._words = CountedWords(wanted.normalize) if wanted.split == "word_piece" else None
+        if self._words is not None:
+            return
         options: dict[str, Any] = {
             "standardize": None if wanted.normalize == "none" else wanted.normalize,
             "split": wanted.split,
@@ -400,6 +465,9 @@ class _Tokens:
     def update(self, cells: tf.Tensor) -> None:
         import numpy as np
 
+        if self._words is not None:
+            self._words.update(cells)
+            return
         self._layer.update_state(cells)
         if self._wanted.length == "auto":
             self._lengths.append(np.count_nonzero(np.asarray(self._splitter(cells)), axis=1))
@@ -407,8 +475,13 @@ class _Tokens:
     def learned(self, column: Column) -> Column:
         import numpy as np
 
-        self._layer.finalize_state()
-        vocabulary = tuple(self._layer.get_vocabulary(include_special_tokens=False))
+        if self._words is not None:
+            # Padding and unseen are of the vocabulary, too.
+            vocabulary = self._words.learned(self._wanted.max_tokens - 2)
+            self._lengths = [self._words.lengths(vocabulary)]
+        else:
+            self._layer.finalize_state()
+            vocabulary = tuple(self._layer.get_vocabulary(include_special_tokens=False))
         if not vocabulary:
             raise DataError(
                 f"dataset: the text column `{column.name}` holds no word at all in the training split"

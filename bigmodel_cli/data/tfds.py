@@ -37,6 +37,7 @@ CHUNK = 1024
 """Records that are read before those are dropped that are not asked for."""
 
 Names = Annotated[Sequence[str], Field(min_length=1)]
+MaskValue = Annotated[int, Field(ge=0, le=65_535)]
 Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
 
@@ -55,6 +56,7 @@ def tfds(
     inputs: str | Names | None = None,
     target: str | Names | None = None,
     image_size: Annotated[Sequence[Pixels], Field(min_length=2, max_length=2)] | None = None,
+    mask_classes: Annotated[Mapping[str, MaskValue], Field(min_length=2, max_length=255)] | None = None,
     download: bool = True,
 ) -> TfdsSource:
     """A data set of TensorFlow Datasets (https://www.tensorflow.org/datasets/catalog).
@@ -68,17 +70,20 @@ def tfds(
         inputs: feature or features that are the input; one inside of another is `outer/inner`. Null takes
             what the set itself says, else its only image or text.
         target: feature that is the target: a class label, a list of class labels or several booleans (each a
-            label), or one or more with numbers. Null takes what the set itself says, else its only class
-            label or list of them.
+            label), an image (a mask, with a class for each pixel), or one or more with numbers. Null takes
+            what the set itself says, else its only class label or list of them.
         image_size: [height, width] in pixels that every image is resized to (bilinear, antialiased); needed
-            where the images of a set vary in size. Null keeps them as they are.
+            where the images of a set vary in size; masks likewise, to the nearest pixel. Null keeps them as
+            they are.
+        mask_classes: where the target is a mask, the name of each class and its value there, such as
+            {pet: 1, background: 2, border: 3}; 255 is ignored. Null takes what the set itself says.
         download: whether absent data may be downloaded.
     """
     folder = _Folder.of(dataset, data_dir)
     path = folder.prepared()
     if path is None:
         path = _prepare(folder, download)
-    return TfdsSource(folder.text, path, inputs, target, image_size)
+    return TfdsSource(folder.text, path, inputs, target, image_size, mask_classes)
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,7 @@ class TfdsSource:
         inputs: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
         image_size: Sequence[int] | None = None,
+        mask_classes: Mapping[str, int] | None = None,
     ):
         """Read the description of prepared data.
 
@@ -203,6 +209,7 @@ class TfdsSource:
             inputs: features that are the input; None for what the set says.
             target: features that are the target; None for what the set says.
             image_size: height and width that images are resized to.
+            mask_classes: name -> value of the classes of a mask; None for what the set says.
 
         Raises:
             DataError: a damaged description, or data that cannot be used so.
@@ -224,8 +231,15 @@ class TfdsSource:
             )
         self._features = Features(name, info.features)
         pair = self._features.pair(info.supervised_keys, inputs, target)
-        self._target, target_spec, task = self._features.target(pair.targets)
+        self._target, target_spec, task = self._features.target(pair.targets, image_size, mask_classes)
         self._input, input_spec = self._features.inputs(pair.inputs, image_size)
+        if task == "segmentation" and (
+            input_spec.kind != "image" or input_spec.shape[:2] != target_spec.shape
+        ):
+            raise DataError(
+                f"dataset: the inputs of `{name}` have the shape {input_spec.shape}, its masks "
+                f"{target_spec.shape}; masks need images of their size (dataset.inputs, dataset.image_size)"
+            )
         self.notes: Sequence[str] = pair.notes
         self.spec = DataSpec(
             name=name,

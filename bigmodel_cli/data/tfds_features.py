@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli.columns import Column, ColumnKind
-from bigmodel_cli.contracts import InputSpec, TargetSpec, Task
+from bigmodel_cli.contracts import IGNORED, InputSpec, TargetSpec, Task
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 STRING_BYTES = 64
@@ -113,9 +114,19 @@ class Features:
             raise self.unusable(f"its only input `{both[0]}` is the target; name another in dataset.inputs")
         return Pair(chosen, tuple(targets), tuple(notes))
 
-    def target(self, keys: Sequence[str]) -> tuple[Reader, TargetSpec, Task]:
+    def target(
+        self,
+        keys: Sequence[str],
+        image_size: Sequence[int] | None = None,
+        mask_classes: Mapping[str, int] | None = None,
+    ) -> tuple[Reader, TargetSpec, Task]:
         """How the target is read, and what it is for: one class label or boolean; a list of class labels, or
-        several booleans, each a label; or numbers.
+        several booleans, each a label; an image, which is a mask; or numbers.
+
+        Args:
+            keys: features.
+            image_size: height and width that masks are resized to.
+            mask_classes: name of each class of a mask -> its value; None where the set says them itself.
 
         Raises:
             DataError: features that cannot be a target.
@@ -123,6 +134,13 @@ class Features:
         import numpy as np
         import tensorflow as tf
 
+        if len(keys) == 1 and self._kind(keys[0]) in ("Image", "LabeledImage"):
+            return self._mask(keys[0], image_size, mask_classes)
+        if mask_classes is not None:
+            raise DataError(
+                f"dataset.mask_classes: the target of `{self._name}` is no mask: it is "
+                f"{', '.join(self._describe(key) for key in keys)}; leave it out"
+            )
         for key in keys:
             label, boolean = self._is_label(key), self._is_scalar(key, "b")
             if len(keys) == 1 and (label or boolean):
@@ -182,7 +200,7 @@ class Features:
         return DataError(
             f"dataset: `{self._name}` cannot be used for training: {why}. It holds {self._holds()}. "
             "Needed is an image, a text or numbers as input, or several numbers, strings and class labels; "
-            "and a class label, a list of them, or numbers as target (dataset.inputs, dataset.target)"
+            "and a class label, a list of them, a mask, or numbers as target (dataset.inputs, dataset.target)"
         )
 
     def _expanded(self, asked: Any, parameter: str) -> dict[str, str]:
@@ -253,6 +271,50 @@ class Features:
         stored = tf.io.FixedLenSequenceFeature((), tf.int64, allow_missing=True, default_value=-1)
         reader = Reader({key: stored}, read, 4 * len(names))
         return reader, TargetSpec((len(names),), "float32", names), "multi_label"
+
+    def _mask(
+        self, key: str, image_size: Sequence[int] | None, classes: Mapping[str, int] | None
+    ) -> tuple[Reader, TargetSpec, Task]:
+        """An image whose values are classes."""
+        import tensorflow as tf
+
+        feature = self._leaves[key]
+        if feature.shape[-1] != 1:
+            raise self.unusable(f"its target `{key}` is {self._describe(key)}, not a mask of one channel")
+        names = getattr(feature, "names", None)
+        known = dict(classes or {name: index for index, name in enumerate(names or ())})
+        if len(known) < 2 or len(set(known.values())) < len(known):
+            raise DataError(
+                f"dataset.mask_classes: the target `{key}` of `{self._name}` is an image, whose values stand "
+                "for classes: say which, each once, such as {background: 0, object: 1}; other values are "
+                "an error, 255 is ignored"
+            )
+        height, width, _ = feature.shape
+        if image_size is None and None in (height, width):
+            raise DataError(
+                f"dataset.image_size: the masks of `{self._name}` vary in size; give the [height, width] "
+                "that all are resized to, such as [128, 128]"
+            )
+        shape = tuple(image_size or (height, width))
+
+        def decode(stored: tf.Tensor) -> tf.Tensor:
+            mask = feature.decode_example(stored)
+            if image_size is not None:
+                mask = tf.image.resize(mask, image_size, method="nearest")
+            values = tf.ensure_shape(mask[..., 0], shape)
+            # In 32 bits, as values may have 16.
+            return tf.cast(values, tf.int32)
+
+        def read(parsed: Mapping[str, tf.Tensor]) -> tf.Tensor:
+            signature = tf.TensorSpec(shape, tf.int32)
+            values = tf.map_fn(decode, parsed[key], fn_output_signature=signature)
+            classes = tf.numpy_function(
+                classes_of_values(known, self._name, key), [values], tf.uint8, stateful=False
+            )
+            return tf.ensure_shape(classes, (None, *shape))
+
+        target = TargetSpec(shape, "uint8", tuple(map(str, known)))
+        return self._reader([key], read, math.prod(shape)), target, "segmentation"
 
     def _is_numbers(self, key: str) -> bool:
         """Whether TFDS stores the feature as plain numbers of a fixed shape."""
@@ -406,6 +468,37 @@ class Features:
             return tf.map_fn(decode, parsed[key], fn_output_signature=signature)
 
         return self._reader([key], read, math.prod(shape)), InputSpec(shape, "uint8", "image")
+
+
+def classes_of_values(known: Mapping[str, int], name: str, key: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Values of masks -> indices of classes, uint8; the value 255 is `IGNORED`, unless it is a class.
+
+    Args:
+        known: name -> value of the classes.
+        name: of the set, for messages.
+        key: the feature, for messages.
+    """
+    import numpy as np
+
+    order = sorted(known.values())
+    values = np.array([*order, IGNORED] if IGNORED not in order else order)
+    indices = [list(known.values()).index(value) for value in order]
+    indices += [IGNORED] * (len(values) - len(order))
+    by_value = np.argsort(values)
+    values, classes = values[by_value], np.array(indices, np.uint8)[by_value]
+
+    def classes_of(masks: np.ndarray) -> np.ndarray:
+        places = np.minimum(np.searchsorted(values, masks), len(values) - 1)
+        wrong = values[places] != masks
+        if wrong.any():
+            raise DataError(
+                f"dataset.mask_classes: a mask of `{name}` has the value {masks[wrong][0]}, which "
+                f"is none of {', '.join(f'{what}: {value}' for what, value in known.items())}; add it to "
+                f"`mask_classes` (`{key}`)"
+            )
+        return classes[places]
+
+    return classes_of
 
 
 def _leaves(features: Any, outer: str = "") -> list[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data import contents, duplicates
 from bigmodel_cli.data.duplicates import Copies
 from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.data.statistics import mask_batches
 from bigmodel_cli.plots import Array
 
 EXAMPLES_NAMED = 5
@@ -32,7 +33,7 @@ class DuplicatesReport:
         remedy: what to do; empty where there are none.
     """
 
-    split: SplitName
+    split: str
     copies: int
     share: float
     contradicting: int
@@ -43,13 +44,25 @@ class DuplicatesReport:
 def find_copies(config: Config, data: Data) -> tuple[DuplicatesReport, ...]:
     """Copies within train, then in validation and in the test split of what is in train."""
     train = data.splits["train"]
-    known, targets = duplicates.content_hashes(train), train.targets()
+    known, targets = duplicates.content_hashes(train), _told_apart(data, train)
     found = [_copies(config, train, train, duplicates.repeated(known), targets, targets)]
     for name in ("validation", "test"):
         other = data.splits[name]
         copies = duplicates.shared(known, duplicates.content_hashes(other))
-        found.append(_copies(config, train, other, copies, targets, other.targets()))
+        found.append(_copies(config, train, other, copies, targets, _told_apart(data, other)))
     return tuple(found)
+
+
+def _told_apart(data: Data, split: SplitData) -> Array:
+    """Targets, by which copies contradict one another; of masks, which are large, a hash of each (n,)."""
+    if data.spec.task != "segmentation":
+        return split.targets()
+    digests = [
+        int.from_bytes(hashlib.blake2b(mask.tobytes(), digest_size=8).digest())
+        for masks in mask_batches(split)
+        for mask in masks
+    ]
+    return np.array(digests, np.uint64)
 
 
 def _copies(

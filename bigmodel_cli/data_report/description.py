@@ -11,12 +11,14 @@ import numpy as np
 from bigmodel_cli.build import Data
 from bigmodel_cli.columns import Column
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import Inputs, SplitName
+from bigmodel_cli.contracts import Inputs
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.contents import ColumnContents, Numbers
+from bigmodel_cli.data.pipeline import Keeping
 from bigmodel_cli.data.splits import SplitData
-from bigmodel_cli.data.statistics import target_counts
+from bigmodel_cli.data.statistics import pixel_counts, target_counts
 from bigmodel_cli.plots import Array
+from bigmodel_cli.token_targets import counted, is_language
 
 SAMPLE_BYTES = 128 * 2**20
 """Of decoded training examples from which figures and pictures are made."""
@@ -40,7 +42,7 @@ class SplitReport:
         targets: of each target; regression only, else empty.
     """
 
-    name: SplitName
+    name: str
     examples: int
     describe: str
     counts: tuple[int, ...]
@@ -75,7 +77,7 @@ class Description:
         config: name of the config.
         dataset: name of the data.
         origin: where it comes from.
-        task: classification, multi_label or regression.
+        task: classification, multi_label, segmentation, regression or language_model.
         notes: of how the source was read.
         splits: train, validation and test.
         names: of the classes, of the labels, or of the regression targets.
@@ -152,14 +154,25 @@ def describe(config: Config, data: Data, sampled: Sample) -> Description:
 
 
 def _split_report(data: Data, split: SplitData) -> SplitReport:
-    targets = split.targets()
+    targets = np.empty(0) if data.spec.task == "segmentation" else split.targets()
     counts: tuple[int, ...] = ()
     numbers: tuple[Numbers, ...] = ()
-    if data.spec.task != "regression":
+    if data.spec.task == "segmentation":
+        counts = pixel_counts(data.spec, split)
+    elif is_language(data.spec):
+        counts = _token_counts(data, split)
+    elif data.spec.task != "regression":
         counts = target_counts(data.spec, targets)
     else:
         numbers = tuple(Numbers.of(targets[:, index]) for index in range(data.spec.outputs))
     return SplitReport(split.name, split.size, split.describe, counts, numbers)
+
+
+def _token_counts(data: Data, split: SplitData) -> tuple[int, ...]:
+    """How often each token is learned, or foreseen, in a split."""
+    batches = Keeping("none", data.keeping.prepare, derive=data.keeping.derive).prepared(split.batches())
+    counts = sum(counted(targets, data.spec.outputs) for _, targets in batches)
+    return tuple(np.asarray(counts).tolist())
 
 
 def _columns(config: Config, data: Data, sampled: Sample) -> Iterator[ColumnReport]:
@@ -218,7 +231,9 @@ def imbalance(counts: Sequence[int]) -> float:
 
 
 def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[ColumnReport]) -> Iterator[str]:
-    names = data.spec.target.names
+    # Most tokens of a vocabulary are rare, and some stand in one split only.
+    names = () if is_language(data.spec) else data.spec.target.names
+    unit = "pixel" if data.spec.task == "segmentation" else "example"
     for split in splits:
         if split.examples < FEW_EXAMPLES:
             worth = ""
@@ -227,17 +242,19 @@ def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[Colum
             yield f"{split.name} has very few examples: {split.examples}{worth}"
         absent = [name for name, count in zip(names, split.counts, strict=False) if not count]
         if absent:
-            yield f"{split.name} has no example of {_listed(absent)}"
+            yield f"{split.name} has no {unit} of {_listed(absent)}"
     train = splits[0]
-    if (ratio := imbalance(train.counts)) > IMBALANCE:
-        if data.spec.task == "multi_label":
+    if names and (ratio := imbalance(train.counts)) > IMBALANCE:
+        if data.spec.task == "segmentation":
+            what, remedy = "class", "the loss dice weighs all classes alike"
+        elif data.spec.task == "multi_label":
             what, remedy = "label", "the loss binary_focal_crossentropy gives rare labels more weight"
         else:
             what, remedy = "class", "dataset.class_weights: balanced or dataset.resample even this out"
         yield f"the largest {what} of train is {ratio:,.0f} times the smallest; {remedy}"
     few = [name for name, count in zip(names, train.counts, strict=False) if 0 < count < FEW_IN_A_CLASS]
     if few:
-        yield f"train has fewer than {FEW_IN_A_CLASS} examples of {_listed(few)}"
+        yield f"train has fewer than {FEW_IN_A_CLASS} {unit}s of {_listed(few)}"
     for name, target in zip(names, train.targets, strict=False):
         if target.low == target.high:
             yield f"the target {name} is constant in train"

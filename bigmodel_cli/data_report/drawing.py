@@ -11,7 +11,7 @@ import tensorflow as tf
 from bigmodel_cli import build, plots
 from bigmodel_cli.build import Data
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import Mixing
+from bigmodel_cli.contracts import LANGUAGE_TASKS, Mixing
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data_report.description import Description, Sample, cells_of, imbalance
@@ -62,6 +62,7 @@ def _draw_samples(config: Config, data: Data, path: Path) -> Path:
     images, targets = _varied(data, train, AUGMENTED if augmentations else GRID**2, config.seed)
     name = _title(config.name, data.spec.name)
     if not augmentations:
+        images = _with_masks(data, images, targets)
         columns = min(GRID, len(images))
         rows = len(images) // columns
         captions = _captions(data, targets)
@@ -72,7 +73,7 @@ def _draw_samples(config: Config, data: Data, path: Path) -> Path:
             title=f"{name}: training images",
         )
     encoded = np.eye(data.spec.outputs, dtype=np.float32)[targets] if mixing else targets
-    rows_drawn, captions_drawn = [images], [_captions(data, targets)]
+    rows_drawn, captions_drawn = [_with_masks(data, images, targets)], [_captions(data, targets)]
     with tf.device("CPU:0"):
         for form in range(FORMS):
             changed, mixed = tf.constant(images), tf.constant(encoded)
@@ -84,7 +85,7 @@ def _draw_samples(config: Config, data: Data, path: Path) -> Path:
                     f"dataset.augment: gives inputs of shape {tuple(changed.shape[1:])} instead of "
                     f"{images.shape[1:]}"
                 )
-            rows_drawn.append(changed.numpy())
+            rows_drawn.append(_with_masks(data, changed.numpy(), mixed.numpy()))
             # The class of an image that is not mixed stands above its column.
             captions_drawn.append(_captions(data, mixed.numpy()) if mixing else [""] * len(images))
     names = ", ".join(item.name for item in config.dataset.augment)
@@ -97,6 +98,11 @@ def _draw_samples(config: Config, data: Data, path: Path) -> Path:
     )
 
 
+def _with_masks(data: Data, images: Array, targets: Array) -> Array:
+    """Images, with their masks laid over them where they have any."""
+    return plots.overlaid(images, targets, data.spec.outputs) if data.spec.task == "segmentation" else images
+
+
 def _title(config: str, dataset: str) -> str:
     return config if config == dataset else f"{config}, {dataset}"
 
@@ -104,9 +110,8 @@ def _title(config: str, dataset: str) -> str:
 def _varied(data: Data, split: SplitData, count: int, seed: int) -> tuple[Array, Array]:
     """Random examples, as many of one class as of another while there are any, in the order of classes."""
     order = np.random.default_rng([seed, 4]).permutation(split.size)
-    targets = split.targets()
     if data.spec.task == "classification":
-        drawn = targets[order]
+        drawn = split.targets()[order]
         sorted_by_class = np.argsort(drawn, kind="stable")
         # How many of its class were drawn before each.
         begins = np.searchsorted(drawn[sorted_by_class], drawn[sorted_by_class])
@@ -122,6 +127,8 @@ def _varied(data: Data, split: SplitData, count: int, seed: int) -> tuple[Array,
 def _captions(data: Data, targets: Array) -> list[str]:
     """Class names, shares of several classes, labels, or values."""
     names = data.spec.target.names
+    if data.spec.task == "segmentation":
+        return [""] * len(targets)
     if data.spec.task == "regression":
         return [", ".join(f"{value:.4g}" for value in row) for row in targets]
     if data.spec.task == "multi_label":
@@ -140,6 +147,8 @@ def _captions(data: Data, targets: Array) -> list[str]:
 def _draw_classes(report: Description, path: Path) -> Path:
     ratio = imbalance(report.splits[0].counts)
     what = "labels" if report.task == "multi_label" else "classes"
+    if report.task in LANGUAGE_TASKS:
+        what = "tokens"
     balance = "balanced" if ratio < 1.5 else f"the largest {ratio:,.1f} times the smallest"
     return plots.class_balance(
         {split.name: split.counts for split in report.splits},

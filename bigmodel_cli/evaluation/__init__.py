@@ -1,7 +1,7 @@
-"""Metrics, predictions and pictures of a run on one of its splits."""
+"""Metrics, predictions and pictures of a run on one of its splits, or on new data."""
 
 from bigmodel_cli.evaluation.least_squares import LeastSquares
 from bigmodel_cli.evaluation.outcome import Evaluation
-from bigmodel_cli.evaluation.stage import evaluate
+from bigmodel_cli.evaluation.stage import evaluate, evaluate_new
 
-__all__ = ["Evaluation", "LeastSquares", "evaluate"]
+__all__ = ["Evaluation", "LeastSquares", "evaluate", "evaluate_new"]

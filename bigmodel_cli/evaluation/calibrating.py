@@ -9,6 +9,7 @@ import numpy as np
 
 from bigmodel_cli import rundir
 from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import UsageError
 from bigmodel_cli.metrics import (
     Threshold,
     at_temperature,
@@ -132,6 +133,25 @@ def at_threshold(
     true, scores = np.asarray(targets, np.int64), probabilities[:, 1]
     half, own = (threshold_scores(true, scores, at, seed=seed) for at in (HALF, chosen.threshold))
     return Threshold(spec.target.names[1], chosen.threshold, CRITERION, half, own)
+
+
+def kept(run: Run) -> Chosen | None:
+    """What was chosen before and is kept with the run; None where that is not there, or of another model."""
+    try:
+        found = rundir.read_json(run.calibration)
+        part, threshold = found["validation"], found["threshold"]
+        chosen = Chosen(
+            float(found["temperature"]),
+            int(found["fitted_on"]["examples"]),
+            (float(part["loss_before"]), float(part["error_before"])),
+            (float(part["loss_after"]), float(part["error_after"])),
+            None if threshold is None else float(threshold["value"]),
+            (),
+        )
+        same = found["model_sha256"] == rundir.file_digest(run.model)
+    except (UsageError, KeyError, TypeError, ValueError):
+        return None
+    return chosen if same else None
 
 
 def write(run: Run, chosen: Chosen, spec: DataSpec) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from bigmodel_cli.build import Data
-from bigmodel_cli.contracts import SplitName
+from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.metrics import Interval
 from bigmodel_cli.models.linear_regression import coefficients
 
@@ -38,19 +37,21 @@ class LeastSquares:
         return self.exact_slopes[0][0], self.exact_intercepts[0]
 
 
-def least_squares(model: keras.Model, data: Data, split: SplitName, mse: Interval | None) -> LeastSquares:
+def least_squares(
+    model: keras.Model, train: SplitData, split: SplitData, mse: Interval | None
+) -> LeastSquares:
     """Compare a linear regression with least squares on its training examples.
 
     Args:
         model: the trained one.
-        data: of the run.
+        train: its training examples.
         split: where both are measured.
         mse: the model's mean squared error there.
     """
     slopes, intercepts = coefficients(model)
-    inputs, targets = (np.asarray(array, np.float64) for array in data.splits["train"].arrays())
+    inputs, targets = (np.asarray(array, np.float64) for array in train.arrays())
     exact_slopes, exact_intercepts = _fit(inputs.reshape(len(inputs), -1), targets)
-    held_out, truth = (np.asarray(array, np.float64) for array in data.splits[split].arrays())
+    held_out, truth = (np.asarray(array, np.float64) for array in split.arrays())
     exact = held_out.reshape(len(held_out), -1) @ exact_slopes + exact_intercepts
     exact_mse = float(np.mean((exact - truth) ** 2))
     return LeastSquares(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli.build import Data
-from bigmodel_cli.contracts import DataSpec, SplitName
+from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.splits import SplitData
@@ -31,14 +31,14 @@ _ITERATIONS = 100
 
 
 def linear_baseline(
-    data: Data, split: SplitName, kept: np.ndarray, seed: int
+    data: Data, split: SplitData, kept: np.ndarray, seed: int
 ) -> tuple[Baseline | None, str | None]:
     """Fit a linear model on the training split and measure it.
 
     Logistic regression (L2, C = 1) or ridge regression (alpha = 1) on what `Features` makes of the inputs.
 
     Args:
-        data: of the run.
+        data: of the run, with its training split.
         split: where it is measured.
         kept: positions of the examples there that count (n,), ascending.
         seed: of what is drawn.
@@ -62,10 +62,8 @@ def linear_baseline(
         if not inputs.shape[1]:
             return None, "no linear model: no input differs from example to example"
         model = _fitted(spec, inputs, targets)
-    found = np.concatenate(
-        [_outputs(model, spec, features(some)) for some, _ in _batches(data.splits[split], data)]
-    )
-    truth = data.splits[split].targets()[kept]
+    found = np.concatenate([_outputs(model, spec, features(some)) for some, _ in _batches(split, data)])
+    truth = split.targets()[kept]
     values, kind = {
         "classification": (classification_values, "logistic regression"),
         "multi_label": (multi_label_values, "a logistic regression for each label"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.evaluation.calibrating import Calibration
 from bigmodel_cli.evaluation.least_squares import LeastSquares
 from bigmodel_cli.evaluation.worst_examples import WorstExample
@@ -14,8 +14,10 @@ from bigmodel_cli.metrics import (
     Baseline,
     ClassificationReport,
     Grouping,
+    LanguageReport,
     MultiLabelReport,
     RegressionReport,
+    SegmentationReport,
     Threshold,
 )
 from bigmodel_cli.rundir import Run
@@ -27,11 +29,11 @@ class LeftOut:
 
     Attributes:
         count: how many.
-        first: positions in the split of the first of them.
+        first: ids of the first of them: positions in the split, of new data `file:line`.
     """
 
     count: int
-    first: tuple[int, ...]
+    first: tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Evaluation:
 
     Attributes:
         run: the run.
-        split: which examples.
+        split: which examples: of the run's own; of new data the name of the folder.
+        title: the same for people.
         folder: where everything was written.
         report: metrics with intervals and baseline.
         linear_baseline: a linear model on the same examples; None where there is none, with a note.
@@ -52,12 +55,15 @@ class Evaluation:
         worst_examples: the examples that it gets most wrong.
         pictures: the PNG files.
         notes: what could not be computed or was left out, a line each; without those of the report.
+        data: of new data, where it lies, a fingerprint, and what was left out of it; None of a split.
+        samples: of a language model, what it writes after some prompts, and how that was drawn; else None.
     """
 
     run: Run
-    split: SplitName
+    split: str
+    title: str
     folder: Path
-    report: ClassificationReport | MultiLabelReport | RegressionReport
+    report: ClassificationReport | MultiLabelReport | RegressionReport | SegmentationReport | LanguageReport
     linear_baseline: Baseline | None
     calibration: Calibration | None
     threshold: Threshold | None
@@ -67,6 +73,8 @@ class Evaluation:
     worst_examples: tuple[WorstExample, ...]
     pictures: tuple[Path, ...]
     notes: tuple[str, ...]
+    data: Mapping[str, Any] | None = None
+    samples: Mapping[str, Any] | None = None
 
     def all_notes(self) -> list[str]:
         """Those of the report, then the others."""
@@ -81,6 +89,7 @@ class Evaluation:
         return {
             "run": str(self.run),
             "split": self.split,
+            "data": None if self.data is None else dict(self.data),
             **self.report.to_json(),
             "linear_baseline": part(self.linear_baseline),
             "calibration": part(self.calibration),
@@ -90,5 +99,6 @@ class Evaluation:
             "notes": self.all_notes(),
             "least_squares": part(self.least_squares),
             "worst_examples": [asdict(example) for example in self.worst_examples],
+            "samples": None if self.samples is None else dict(self.samples),
             "pictures": [path.name for path in self.pictures],
         }

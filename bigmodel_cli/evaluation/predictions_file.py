@@ -13,14 +13,14 @@ from bigmodel_cli.targets import joined_labels, predicted_labels
 
 
 def write_predictions(
-    path: Path, restored: Restored, positions: np.ndarray, targets: np.ndarray, outputs: np.ndarray
+    path: Path, restored: Restored, ids: np.ndarray, targets: np.ndarray, outputs: np.ndarray
 ) -> None:
     """Write id, target, prediction and probabilities, a row an example.
 
     Args:
         path: the Parquet file.
         restored: whose predictions they are.
-        positions: of the examples in their split (n,): their ids.
+        ids: of the examples (n,): positions in their split, or texts.
         targets: class indices (n,), labels (n, labels) of 0 and 1, or values (n, targets).
         outputs: probabilities (n, classes) or (n, labels), or predictions (n, targets).
     """
@@ -28,7 +28,7 @@ def write_predictions(
     from pyarrow import parquet
 
     spec = restored.spec
-    columns: dict[str, Any] = {"id": positions}
+    columns: dict[str, Any] = {"id": ids}
     if spec.task == "classification":
         names = np.asarray(spec.target.names)
         columns |= {"target": names[targets], "prediction": names[outputs.argmax(axis=1)]}

@@ -1,4 +1,4 @@
-"""Metrics, predictions and pictures of a run on one of its splits."""
+"""Metrics, predictions and pictures of a run on one of its splits, or on new data."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigmodel_cli import build, evaluation_pictures, model_pictures, rundir
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data import contents
-from bigmodel_cli.data.pipeline import evaluation_batches
+from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.errors import DataError
 from bigmodel_cli.evaluation import calibrating
 from bigmodel_cli.evaluation.calibrating import Chosen
 from bigmodel_cli.evaluation.grouping import Members, members
+from bigmodel_cli.evaluation.language import evaluate_language
 from bigmodel_cli.evaluation.least_squares import LeastSquares, least_squares
 from bigmodel_cli.evaluation.linear_baseline import linear_baseline
+from bigmodel_cli.evaluation.masks import evaluate_masks
 from bigmodel_cli.evaluation.outcome import Evaluation, LeftOut
 from bigmodel_cli.evaluation.predictions_file import write_predictions
+from bigmodel_cli.evaluation.subject import Subject, new_data, own_split
 from bigmodel_cli.evaluation.worst_examples import worst_examples
 from bigmodel_cli.metrics import (
     ClassificationReport,
@@ -38,6 +41,7 @@ from bigmodel_cli.metrics import (
 from bigmodel_cli.plots import Theme
 from bigmodel_cli.projection import Projection
 from bigmodel_cli.rundir import Run
+from bigmodel_cli.token_targets import is_language
 
 _NAMED = 10
 """Examples that are named where some are left out."""
@@ -69,24 +73,67 @@ def evaluate(
         DataError: no output is finite.
     """
     restored = build.restore(run)
-    data = build.restored_data(restored)
-    seed, spec, title = restored.config.seed, restored.spec, f"{restored.config.name}, {split} split"
+    return _evaluate(restored, own_split(restored, split), by, theme, projection)
+
+
+def evaluate_new(
+    run: Run,
+    paths: Sequence[str],
+    *,
+    target: Sequence[str] = (),
+    by: Sequence[str] = (),
+    theme: Theme = "light",
+    projection: Projection = "pca",
+) -> Evaluation:
+    """Measure a run's best model on new labelled data, as `evaluate` does on a split.
+
+    Inputs are prepared as in training. Temperature and threshold are those that the run keeps; where it keeps
+    none they are chosen on its validation split, if its own data is here. So is the linear model.
+
+    Args:
+        run: a finished or stopped run.
+        paths: tables, folders with a folder for each class, or .npz files.
+        target: columns of the labels; empty for those of training.
+        by: as in `evaluate`; also columns of the tables that the model does not take.
+        theme: of the pictures, light or dark.
+        projection: how embeddings come into the plane.
+
+    Raises:
+        UsageError: the run cannot be restored, or a column is not there.
+        DataError: no labels, other columns or shapes than the model takes, or nothing that can be measured.
+    """
+    restored = build.restore(run)
+    return _evaluate(restored, new_data(restored, paths, target, by), by, theme, projection)
+
+
+def _evaluate(
+    restored: Restored, subject: Subject, by: Sequence[str], theme: Theme, projection: Projection
+) -> Evaluation:
+    if restored.spec.task == "segmentation":
+        return evaluate_masks(restored, subject, by, theme)
+    if is_language(restored.spec):
+        return evaluate_language(restored, subject, by, theme)
+    run, data = restored.run, subject.data
+    seed, spec, title = restored.config.seed, restored.spec, f"{restored.config.name}, {subject.title}"
     # Before anything is computed: a column may be misspelt.
-    examples, truth = data.splits[split], data.splits[split].targets()
+    examples = subject.split
+    truth = examples.targets()
     memberships = [(column, members(column, examples, spec, truth)) for column in by]
-    seen = _see(restored, data, split)
+    seen = _see(restored, examples, subject.keeping)
     if not len(seen.positions):
         raise DataError(
-            f"{run}: none of the {examples.size:,} predictions on the {split} split is finite: the model "
+            f"{run}: none of the {examples.size:,} predictions on the {subject.title} is finite: the model "
             "diverged, or the inputs are not finite; check the inputs, or train again with a lower learning "
             "rate"
         )
     report = _report(restored, seen.targets, seen.outputs)
-    chosen, notes = _chosen(restored, data, seen)
-    linear, reason = linear_baseline(data, split, seen.positions, seed)
-    folder = run.evaluation(split)
+    chosen, notes = _chosen(restored, subject, seen)
+    linear, reason = None, None
+    if data is not None:
+        linear, reason = linear_baseline(data, examples, seen.positions, seed)
+    folder = run.evaluation(subject.name)
     folder.mkdir(parents=True, exist_ok=True)
-    line = _line(restored, data, split, report)
+    line = _line(restored, subject, report)
     pictures = evaluation_pictures.draw(
         spec, seen.split, seen.targets, seen.outputs, report, folder, title=title, predict=restored.predict,
         least_squares=line.line() if line else None, theme=theme,
@@ -95,22 +142,26 @@ def evaluate(
         model_pictures.embedding_map(
             restored, seen.split, folder, method=projection, title=title, theme=theme
         ),
-        model_pictures.weights(restored, data, folder, title=restored.config.name, theme=theme),
+        model_pictures.weights(restored, data, folder, title=restored.config.name, theme=theme)
+        if data is not None
+        else None,
     )
     pictures += [picture for picture in inner if picture is not None]
-    write_predictions(folder / "predictions.parquet", restored, seen.positions, seen.targets, seen.outputs)
+    ids = subject.ids[seen.positions]
+    write_predictions(folder / "predictions.parquet", restored, ids, seen.targets, seen.outputs)
     evaluation = Evaluation(
-        run, split, folder, report, linear,
+        run, subject.name, subject.title, folder, report, linear,
         calibrating.calibrated(chosen, seen.targets, seen.outputs) if chosen else None,
         calibrating.at_threshold(chosen, seen.targets, seen.outputs, spec, seed) if chosen else None,
         tuple(_group(column, found, restored, seen) for column, found in memberships),
-        seen.left_out, line,
-        worst_examples(spec, seen.split, seen.positions, seen.targets, seen.outputs),
+        seen.named(subject.ids), line,
+        worst_examples(spec, seen.split, ids, seen.targets, seen.outputs),
         tuple(pictures),
-        (*seen.notes(), *notes, *([reason] if reason else [])),
+        (*subject.notes, *seen.notes(subject.ids), *notes, *([reason] if reason else [])),
+        subject.record,
     )  # fmt: skip
     rundir.write_json(folder / "metrics.json", evaluation.to_json())
-    if chosen is not None:
+    if chosen is not None and chosen is not subject.kept:
         calibrating.write(run, chosen, spec)
     return evaluation
 
@@ -124,37 +175,42 @@ class _Seen:
         positions: of them in the whole split (n,).
         targets: class indices (n,), labels (n, labels) of 0 and 1, or values (n, targets).
         outputs: probabilities (n, classes) or (n, labels), or values (n, targets).
-        left_out: the others; None where there are none.
+        left_out: positions of the others (m,).
     """
 
     split: SplitData
     positions: np.ndarray
     targets: np.ndarray
     outputs: np.ndarray
-    left_out: LeftOut | None
+    left_out: np.ndarray
 
-    def notes(self) -> list[str]:
-        if self.left_out is None:
+    def named(self, ids: np.ndarray) -> LeftOut | None:
+        """What is left out, for the document; None where nothing is."""
+        if not len(self.left_out):
+            return None
+        return LeftOut(len(self.left_out), tuple(ids[self.left_out[:_NAMED]].tolist()))
+
+    def notes(self, ids: np.ndarray) -> list[str]:
+        """The same for people."""
+        found = self.named(ids)
+        if found is None:
             return []
-        first = ", ".join(map(str, self.left_out.first))
-        more = ", ..." if self.left_out.count > len(self.left_out.first) else ""
+        first = ", ".join(map(str, found.first))
+        more = ", ..." if found.count > len(found.first) else ""
         return [
-            f"left out: {self.left_out.count:,} of {self.left_out.count + len(self.positions):,} examples, "
+            f"left out: {found.count:,} of {found.count + len(self.positions):,} examples, "
             f"whose predictions are not finite: {first}{more}"
         ]
 
 
-def _see(restored: Restored, data: Data, name: SplitName) -> _Seen:
-    split = data.splits[name]
-    outputs = restored.predict(evaluation_batches(split, batch_size=build.BATCH_SIZE, keeping=data.raw))
+def _see(restored: Restored, split: SplitData, keeping: Keeping) -> _Seen:
+    outputs = restored.predict(evaluation_batches(split, batch_size=build.BATCH_SIZE, keeping=keeping))
     finite = np.isfinite(outputs).all(axis=1)
     targets = split.targets()
-    positions = np.flatnonzero(finite)
+    positions, others = np.flatnonzero(finite), np.flatnonzero(~finite)
     if finite.all():
-        return _Seen(split, positions, targets, outputs, None)
-    others = np.flatnonzero(~finite)
-    left_out = LeftOut(len(others), tuple(map(int, others[:_NAMED])))
-    return _Seen(contents.picked(split, positions), positions, targets[finite], outputs[finite], left_out)
+        return _Seen(split, positions, targets, outputs, others)
+    return _Seen(contents.picked(split, positions), positions, targets[finite], outputs[finite], others)
 
 
 def _report(
@@ -171,12 +227,20 @@ def _report(
     return regression_metrics(targets, outputs, target.names, train_mean=target.mean, seed=seed)
 
 
-def _chosen(restored: Restored, data: Data, seen: _Seen) -> tuple[Chosen | None, list[str]]:
+def _chosen(restored: Restored, subject: Subject, seen: _Seen) -> tuple[Chosen | None, list[str]]:
     """What the validation split gives for one class out of several, and what to say about it."""
     if restored.spec.task != "classification":
         return None, []
-    measured = seen.split.name == "validation"
-    held_out = seen if measured else _see(restored, data, "validation")
+    if subject.kept is not None:
+        return subject.kept, []
+    data = subject.data
+    if data is None:
+        return None, [
+            f"no calibration: {restored.run.calibration.name} is not in the run, or of another model; "
+            f"`bigmodel evaluate {restored.run}` writes it where the run's own data is"
+        ]
+    measured = subject.name == "validation"
+    held_out = seen if measured else _see(restored, data.splits["validation"], data.raw)
     chosen = calibrating.choose(held_out.targets, held_out.outputs)
     if chosen is None:
         return None, ["no calibration: none of the predictions on the validation split is finite"]
@@ -200,11 +264,13 @@ def _group(by: str, found: Members, restored: Restored, seen: _Seen) -> Grouping
 
 def _line(
     restored: Restored,
-    data: Data,
-    split: SplitName,
+    subject: Subject,
     report: ClassificationReport | MultiLabelReport | RegressionReport,
 ) -> LeastSquares | None:
     # A table's columns become numbers of no single unit, and there is no one line to compare with.
     if restored.config.model.name != "linear_regression" or restored.spec.input.kind == "table":
         return None
-    return least_squares(restored.model, data, split, report.scores["mse"])
+    if subject.data is None:
+        return None
+    train = subject.data.splits["train"]
+    return least_squares(restored.model, train, subject.split, report.scores["mse"])

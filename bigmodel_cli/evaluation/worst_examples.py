@@ -25,15 +25,16 @@ class WorstExample:
     """One of them.
 
     Attributes:
-        id: position in the split, as in predictions.parquet.
+        id: as in predictions.parquet: position in the split, of new data a text.
         target: what is true.
         prediction: what the model says.
-        score: probability of the true class; of several labels the mean loss; of a regression the error in
+        score: probability of the true class; of several labels the mean loss; of a mask its mean IoU; of a
+            regression the error in
             standard deviations of the target, the mean over several.
         input: the first columns or features, as text; empty for images.
     """
 
-    id: int
+    id: int | str
     target: str
     prediction: str
     score: float
@@ -41,22 +42,23 @@ class WorstExample:
 
 
 def worst_examples(
-    spec: DataSpec, split: SplitData, positions: np.ndarray, targets: np.ndarray, outputs: np.ndarray
+    spec: DataSpec, split: SplitData, ids: np.ndarray, targets: np.ndarray, outputs: np.ndarray
 ) -> tuple[WorstExample, ...]:
     """Up to 10 examples, the worst first.
 
     Args:
         spec: of the data.
         split: the examples.
-        positions: of them in the whole split (n,).
+        ids: theirs (n,).
         targets: class indices (n,), labels (n, labels) of 0 and 1, or values (n, targets).
         outputs: probabilities or values (n, outputs), finite.
     """
     chosen, scores = _chosen(spec, targets, outputs)
     rows = _inputs(spec, split, chosen)
+    names = ids.tolist()
     return tuple(
         WorstExample(
-            int(positions[place]), _told(spec, targets[place]), _said(spec, outputs[place]), float(score), row
+            names[place], _told(spec, targets[place]), _said(spec, outputs[place]), float(score), row
         )
         for place, score, row in zip(chosen, scores, rows, strict=True)
     )

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli.build import Restored
-from bigmodel_cli.errors import BigmodelError
+from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.explanation import over_rows, single
 from bigmodel_cli.explanation.methods import METHODS, Asked
-from bigmodel_cli.explanation.rows import MOST_ROWS, Rows
+from bigmodel_cli.explanation.rows import MOST_ROWS, NAMED, Rows
 from bigmodel_cli.inputs.blocks import file_stem
 
 TABLE = "explanations.csv"
@@ -43,18 +43,17 @@ class Explanation:
         rows: the inputs.
     """
 
-    def __init__(self, restored: Restored, asked: Asked, with_targets: bool):
+    def __init__(self, restored: Restored, asked: Asked):
         """Make sure that it can be done, before any work is.
 
         Args:
             restored: the run.
             asked: what is to be explained.
-            with_targets: whether the true targets of the inputs are known.
 
         Raises:
             UsageError: the method does not fit the inputs or the model.
         """
-        asked.check(restored.spec, with_targets)
+        asked.check(restored.spec)
         self._restored, self._asked = restored, asked
         self.rows = Rows(asked)
         self._explain = None if METHODS[asked.method].rows else single.explainer(restored, asked)
@@ -81,7 +80,14 @@ class Explanation:
 
     def _over_rows(self, folder: Path, good: int) -> Explained:
         if self._asked.method == "permutation_importance":
+            if not len(self.rows):
+                raise UsageError(
+                    "--explain permutation_importance: no input has a label that the run knows: "
+                    + "; ".join(self.rows.unlabelled[:NAMED])
+                )
             pictures, lines = over_rows.importances(self._restored, self.rows, folder)
+            good -= len(self.rows.unlabelled)
+            lines += self.rows.without_label()
         else:
             pictures, lines = over_rows.dependence(self._restored, self.rows, self._asked, folder)
         if good > len(self.rows):

@@ -23,17 +23,19 @@ class Method:
     Attributes:
         subjects: what it explains.
         rows: whether it explains the model over many rows, in one picture, instead of each input.
+        targets: whether it compares with the true targets.
     """
 
     subjects: tuple[Subject, ...]
     rows: bool = False
+    targets: bool = False
 
 
 METHODS: Mapping[str, Method] = {
     "grad_cam": Method(("images",)),
     "integrated_gradients": Method(("images", "texts", "tabular vectors")),
     "occlusion": Method(("images", "texts")),
-    "permutation_importance": Method(("tabular vectors", "tables"), rows=True),
+    "permutation_importance": Method(("tabular vectors", "tables"), rows=True, targets=True),
     "partial_dependence": Method(("tabular vectors", "tables"), rows=True),
 }
 
@@ -56,15 +58,14 @@ class Asked:
     layer: str | None = None
     limit: int = LIMIT
 
-    def check(self, spec: DataSpec, with_targets: bool) -> None:
+    def check(self, spec: DataSpec) -> None:
         """Make sure that the method fits the inputs.
 
         Args:
             spec: of the data.
-            with_targets: whether the true targets of the inputs are known.
 
         Raises:
-            UsageError: it does not, there is no such class or target, or the inputs lack their targets.
+            UsageError: it does not, or there is no such class or target.
         """
         method, found = METHODS[self.method], subjects(spec.input)
         if not set(found) & set(method.subjects):
@@ -76,21 +77,12 @@ class Asked:
             )
         if self.layer is not None and self.method != "grad_cam":
             raise UsageError(f"--layer {self.layer}: --explain {self.method} looks at no layer; leave it out")
-        if self.method == "permutation_importance":
-            self._check_importance(with_targets)
+        if method.targets and self.target is not None:
+            raise UsageError(
+                f"--explain-class {self.target}: {self.method} measures all classes or targets at once; "
+                "leave it out"
+            )
         self.index(spec)
-
-    def _check_importance(self, with_targets: bool) -> None:
-        if self.target is not None:
-            raise UsageError(
-                f"--explain-class {self.target}: permutation_importance measures all classes or targets at "
-                "once; leave it out"
-            )
-        if not with_targets:
-            raise UsageError(
-                "--explain permutation_importance: compares with the true targets, which these inputs lack; "
-                "leave the INPUTs out for the test split, or give --split"
-            )
 
     def index(self, spec: DataSpec) -> int | None:
         """Position of the class or target asked for; None where none is.

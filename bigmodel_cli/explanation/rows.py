@@ -11,6 +11,9 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.explanation.methods import METHODS, Asked
 from bigmodel_cli.inputs.blocks import Block
 
+NAMED = 10
+"""Inputs that are named where some are left out."""
+
 MOST_ROWS = 5_000
 """That explain a model as a whole; a share or a mean over them is within 0.015 (2 standard errors)."""
 
@@ -21,6 +24,7 @@ class Rows:
     Attributes:
         ids: of the inputs.
         places: among all inputs, from 0.
+        unlabelled: why inputs that were to be kept have no known label, where they are read with labels.
     """
 
     def __init__(self, asked: Asked):
@@ -32,6 +36,7 @@ class Rows:
         self._wanted = MOST_ROWS if METHODS[asked.method].rows else asked.limit
         self.ids: list[str] = []
         self.places: list[int] = []
+        self.unlabelled: list[str] = []
         self._values: list[Any] = []
         self._targets: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
@@ -54,6 +59,10 @@ class Rows:
             predicted: class index of each input, (n,); None of a regression.
             start: place of the first one among all inputs.
         """
+        if self.missing and block.unlabelled:
+            known = np.array([not block.unlabelled[place] for place in good], bool)
+            self.unlabelled += [block.unlabelled[place] for place in good[~known]]
+            good = good[known]
         taken = good[: self.missing]
         if not len(taken):
             return
@@ -68,6 +77,16 @@ class Rows:
             self._predicted.append(predicted[taken])
         self.ids += [block.ids[place] for place in taken]
         self.places += [start + int(place) for place in taken]
+
+    def without_label(self) -> list[str]:
+        """What to say of the inputs without a known label."""
+        if not self.unlabelled:
+            return []
+        more = "; ..." if len(self.unlabelled) > NAMED else ""
+        return [
+            f"{len(self.unlabelled):,} inputs without a label that the run knows are left out: "
+            f"{'; '.join(self.unlabelled[:NAMED])}{more}"
+        ]
 
     @property
     def values(self) -> Any:

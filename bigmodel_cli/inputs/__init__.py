@@ -14,12 +14,15 @@ from typing import Any, TextIO
 
 from bigmodel_cli.contracts import InputSpec
 from bigmodel_cli.data.images.decoding import shown
+from bigmodel_cli.data.tables import files as table_files
 from bigmodel_cli.data.tables import new_rows
+from bigmodel_cli.data.tables.delimited import PLAIN_SUFFIXES
 from bigmodel_cli.errors import DataError
 from bigmodel_cli.inputs import arrays, columns, images, number_tables
 from bigmodel_cli.inputs.arrays import describe, names
 from bigmodel_cli.inputs.blocks import Block, block_of
 from bigmodel_cli.inputs.images import File
+from bigmodel_cli.inputs.labels import Labels
 
 STANDARD_INPUT = "-"
 _LONGEST_PATH = 1024
@@ -43,6 +46,7 @@ class Inputs:
         *,
         parameters: Mapping[str, Any],
         note: Callable[[str], None],
+        labels: Labels | None = None,
     ):
         """Look at every argument, and read nothing yet.
 
@@ -53,12 +57,13 @@ class Inputs:
             standard_input: read as a table for `-`.
             parameters: of the dataset in training, by which tables are read in the same way.
             note: hears what is left unread.
+            labels: how labels are read, which come along with every input; None for none.
 
         Raises:
             DataError: an argument that names nothing, or something that the model does not take.
         """
         self._spec, self._standard_input = spec, standard_input
-        self._parameters, self._note = parameters, note
+        self._parameters, self._note, self._labels = parameters, note, labels
         self.again = STANDARD_INPUT not in arguments
         expanded = [item for argument in arguments for item in _expanded(argument, spec)]
         self._files = [
@@ -88,11 +93,13 @@ class Inputs:
                 continue
             # Files that follow each other are decoded together, whichever arguments they come from.
             rest: list[Block] = []
-            yield from images.decoded(_files(item, items, rest), self._spec)
+            yield from images.decoded(_files(item, items, rest), self._spec, self._labels)
             yield from rest
 
     def _opener(self, argument: str, name: str) -> Opener:
         spec = self._spec
+        if self._labels is not None:
+            return self._labelled(argument, self._labels)
         if spec.kind == "table":
             return self._columns(argument)
         if argument == STANDARD_INPUT:
@@ -113,7 +120,7 @@ class Inputs:
         if _takes_text(spec) and argument != STANDARD_INPUT and not _is_table(path):
             column = spec.columns[0]
             if is_file:
-                return lambda: columns.texts(path, column)
+                return lambda: columns.texts(path, column, self._encoding)
             return lambda: [block_of([columns.text_row(argument, argument, column)])]
         if not is_file and argument != STANDARD_INPUT:
             raise DataError(
@@ -123,13 +130,54 @@ class Inputs:
         table = self._standard_input if argument == STANDARD_INPUT else path
         return lambda: columns.rows(table, argument, spec, self._parameters, self._note)
 
+    def _labelled(self, argument: str, labels: Labels) -> Opener:
+        """Of inputs with labels: tables, folders of classes, and .npz files."""
+        spec, path = self._spec, Path(argument)
+        if argument == STANDARD_INPUT and spec.kind != "image":
+            return lambda: columns.rows(
+                self._standard_input, "standard input", spec, self._parameters, self._note, labels
+            )
+        if len(argument) >= _LONGEST_PATH or not path.exists():
+            shown_argument = argument if len(argument) < _LONGEST_PATH else f"{argument[:80]}..."
+            raise DataError(
+                f"{shown_argument}: there is no such file or folder to read labels from; {labels.remedy}"
+            )
+        if path.is_dir():
+            if spec.kind != "image" and not _takes_text(spec):
+                raise DataError(f"{path}: is a folder, but this model takes {describe(spec)}; give a table")
+            labels.require_folders(path)
+            if spec.kind == "image":
+                return lambda: images.files_of(path)
+            return lambda: columns.texts(path, spec.columns[0], self._encoding, labels)
+        if path.suffix.lower() in (".npy", ".npz") and spec.kind != "table":
+            return lambda: arrays.rows(path, spec, labels)
+        if spec.kind == "image":
+            raise DataError(
+                f"{path}: carries no labels; this model takes {describe(spec)}: give a folder with a folder "
+                f"for each class, or an .npz file with `inputs` and `targets`; {labels.remedy}"
+            )
+        if path.suffix.lower() in (".npy", ".npz"):
+            raise DataError(f"{path}: holds arrays, but this model takes columns of a table; give a table")
+        if spec.kind == "tabular" and not spec.names:
+            raise DataError(
+                f"{path}: the features of this model have no names to find them by; give an .npz file with "
+                "`inputs` and `targets`"
+            )
+        return lambda: columns.rows(path, argument, spec, self._parameters, self._note, labels)
+
+    @property
+    def _encoding(self) -> str:
+        """Of text files, as in training."""
+        return str(self._parameters.get("encoding") or "utf-8")
+
 
 def _takes_text(spec: InputSpec) -> bool:
     return len(spec.columns) == 1 and spec.columns[0].kind == "text"
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in new_rows.SUFFIXES[1:]
+    # A .txt file is a text.
+    return table_files.suffix(path) in new_rows.SUFFIXES and table_files.suffix(path) not in PLAIN_SUFFIXES
 
 
 def _expanded(argument: str, spec: InputSpec) -> list[tuple[str, str]]:

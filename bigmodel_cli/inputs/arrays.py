@@ -6,34 +6,54 @@ import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from bigmodel_cli.contracts import InputSpec
+from bigmodel_cli.data.array_files import INPUT_NAMES
 from bigmodel_cli.errors import DataError
 from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.inputs.labels import Labels
 
 BLOCK_BYTES = 4 * 2**20
 """Of an array that are read at a time."""
 
+_INPUTS = ("inputs", "x", "images")
+_TARGETS = ("targets", "y", "labels", "target", "label")
 _BROKEN = (zipfile.BadZipFile, ValueError, OSError, EOFError)
 
 
-def rows(path: Path, spec: InputSpec) -> Iterator[Block]:
+def rows(path: Path, spec: InputSpec, labels: Labels | None = None) -> Iterator[Block]:
     """The rows of a .npy or .npz file.
 
+    Args:
+        path: the file.
+        spec: what the model takes.
+        labels: how those in the file are read, which come along; None for none.
+
     Raises:
-        DataError: it cannot be read, or does not fit the model.
+        DataError: it cannot be read, does not fit the model, or lacks labels.
     """
     try:
         pieces = _pieces(path, spec)
         name, done = path.name, 0
+        targets = None if labels is None else _targets(path, labels)
         for piece in pieces:
             ids = [f"{name}[{index}]" for index in range(done, done + len(piece))]
+            block = checked(ids, piece, spec)
             done += len(piece)
-            yield checked(ids, piece, spec)
+            if labels is not None and targets is not None:
+                if done > len(targets):
+                    break
+                some, unlabelled = labels.values.of_array(ids, targets[done - len(piece) : done])
+                block = replace(block, targets=some, unlabelled=unlabelled)
+            yield block
+        if targets is not None and done != len(targets):
+            more = "more" if done > len(targets) else "fewer"
+            raise DataError(f"{path}: has {len(targets):,} targets and {more} inputs; write them anew")
     except _BROKEN as error:
         raise DataError(f"{path}: cannot be read as an array: {error}") from None
 
@@ -90,6 +110,29 @@ def _require_bytes(path: Path, array: _Opened) -> None:
         raise DataError(
             f"{path}: has dtype {array.dtype}; images must be whole numbers from 0 to 255 (uint8)"
         )
+
+
+def _targets(path: Path, labels: Labels) -> np.ndarray:
+    """The labels in an .npz file.
+
+    Raises:
+        DataError: there are none, or others than the run has.
+    """
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        raise DataError(
+            f"{path}: holds one array, and so no labels; give an .npz file with `inputs` and `targets`; "
+            f"{labels.remedy}"
+        )
+    with loaded as archive:
+        names = labels.choices[0] if labels.asked else _TARGETS
+        name = next((name for name in names if name in archive.files), None)
+        if name is None:
+            raise DataError(
+                f"{path}: holds the arrays {', '.join(archive.files)}, and none is called "
+                f"{names[0] if labels.asked else 'targets, y or labels'}; {labels.remedy}"
+            )
+        return labels.values.check_array(f"{path} ({name})", archive[name])
 
 
 class _Opened:
@@ -161,7 +204,7 @@ class _Opened:
 
 def _member(path: Path, archive: zipfile.ZipFile) -> str:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
-    name = next((key for key in ("inputs", "x", "images") if key in names), None)
+    name = next((key for key in (*_INPUTS, *INPUT_NAMES) if key in names), None)
     if name is None and len(names) != 1:
         raise DataError(
             f"{path}: holds the arrays {', '.join(names) or 'none'}; name the one to use `inputs` or `x`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ class Block:
         values: of the readable ones, as the model takes them: (m, *shape), of a table column key -> (m,);
             None where none can be read.
         paths: of image files, one for each id; else empty.
-        targets: of a split's examples, (n, *target.shape); else None.
+        targets: of a split's examples, and of inputs that are read with their labels, (n, *target.shape);
+            else None.
+        unlabelled: of inputs that are read with their labels, why an input's is not known, one for each id:
+            empty where it is. Else empty.
+        beside: further columns of such inputs, name -> (n,); empty cells of inputs that cannot be read.
     """
 
     ids: Sequence[str]
@@ -28,6 +32,8 @@ class Block:
     values: Any
     paths: Sequence[str] = ()
     targets: np.ndarray | None = None
+    unlabelled: Sequence[str] = ()
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Inputs in it."""
@@ -49,6 +55,8 @@ class Block:
             None if low == high else _each(lambda array: array[low:high], self.values),
             self.paths[start:stop],
             None if self.targets is None else self.targets[start:stop],
+            self.unlabelled[start:stop],
+            {name: cells[start:stop] for name, cells in self.beside.items()},
         )
 
 
@@ -110,6 +118,8 @@ def joined(blocks: Sequence[Block]) -> Block:
         if any(block.paths for block in blocks)
         else (),
         np.concatenate(targets) if targets else None,
+        [error for block in blocks for error in block.unlabelled],
+        _beside(blocks),
     )
 
 
@@ -124,6 +134,15 @@ def _concatenated(values: Sequence[Any]) -> Any:
     if isinstance(values[0], Mapping):
         return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
     return np.concatenate(values)
+
+
+def _beside(blocks: Sequence[Block]) -> dict[str, np.ndarray]:
+    """Columns of all blocks; cells of blocks that lack a column are empty."""
+    names = dict.fromkeys(name for block in blocks for name in block.beside)
+    return {
+        name: np.concatenate([block.beside.get(name, np.full(len(block), "", object)) for block in blocks])
+        for name in names
+    }
 
 
 def _each(function: Any, values: Any) -> Any:

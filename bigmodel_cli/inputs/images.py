@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from bigmodel_cli.contracts import InputSpec
 from bigmodel_cli.data.images.decoding import decode, shown
 from bigmodel_cli.errors import DataError
 from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.inputs.labels import Labels
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -32,10 +33,17 @@ _DECODED_AHEAD = 4
 
 @dataclass(frozen=True)
 class File:
-    """An image file that is not read yet."""
+    """An image file that is not read yet.
+
+    Attributes:
+        id: its name, or its path in the folder that was named.
+        path: where it lies.
+        folder: the first folder on its path in the folder that was named; empty where it lies in that itself.
+    """
 
     id: str
     path: str
+    folder: str = field(default="", compare=False)
 
 
 def files_of(folder: Path) -> Iterator[File]:
@@ -52,7 +60,7 @@ def files_of(folder: Path) -> Iterator[File]:
             if is_folder:
                 yield from within(place, f"{prefix}{name}/")
             elif os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a Path costs ten times as much
-                yield File(shown(prefix + name), place)
+                yield File(shown(prefix + name), place, prefix.partition("/")[0])
 
     yield from within(str(folder), "")
 
@@ -69,12 +77,13 @@ def changed_since(paths: Iterable[str], moment: int) -> str | None:
     return None
 
 
-def decoded(files: Iterator[File], spec: InputSpec) -> Iterator[Block]:
+def decoded(files: Iterator[File], spec: InputSpec, labels: Labels | None = None) -> Iterator[Block]:
     """Decode files as in training: upright, in the model's size and channels; uint8.
 
     Args:
         files: in order.
         spec: of the model's input.
+        labels: of the folders that the files lie in; None for none.
     """
     import tensorflow as tf
 
@@ -84,7 +93,7 @@ def decoded(files: Iterator[File], spec: InputSpec) -> Iterator[Block]:
         # A few files are not worth a pipeline.
         if first:
             images, errors = _by_pillow([os.fsencode(file.path) for file in first], spec)
-            yield _block(first, images, errors)
+            yield _block(first, images, errors, labels)
         return
 
     # What is being decoded, in order; names need not pass through TensorFlow.
@@ -102,17 +111,21 @@ def decoded(files: Iterator[File], spec: InputSpec) -> Iterator[Block]:
     options = tf.data.Options()
     options.autotune.enabled = False
     for images, errors in stream.prefetch(_DECODED_AHEAD).with_options(options).as_numpy_iterator():
-        yield _block(under_way.popleft(), images, errors)
+        yield _block(under_way.popleft(), images, errors, labels)
 
 
-def _block(files: list[File], images: np.ndarray, errors: Iterable[bytes]) -> Block:
+def _block(files: list[File], images: np.ndarray, errors: Iterable[bytes], labels: Labels | None) -> Block:
     texts = [error.decode() for error in errors]
     values: Any = images
     if any(texts):
         values = images[[not text for text in texts]]
-    return Block(
+    block = Block(
         [file.id for file in files], texts, values if len(values) else None, [file.path for file in files]
     )
+    if labels is None:
+        return block
+    targets, unlabelled = labels.of_folders(block.ids, [file.folder for file in files])
+    return replace(block, targets=targets, unlabelled=unlabelled)
 
 
 def _by_pillow(paths: Iterable[bytes], spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:

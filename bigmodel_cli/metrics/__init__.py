@@ -11,6 +11,13 @@ from bigmodel_cli.metrics.calibration import (
 from bigmodel_cli.metrics.classification import ClassificationReport, ClassScores, classification_metrics
 from bigmodel_cli.metrics.groups import Group, Grouping, class_columns, group_scores, value_columns
 from bigmodel_cli.metrics.intervals import CONFIDENCE, Interval
+from bigmodel_cli.metrics.language import (
+    LanguageReport,
+    language_metrics,
+    language_values,
+    scores_of_sums,
+    text_sums,
+)
 from bigmodel_cli.metrics.measured import classification_values, mean_loss
 from bigmodel_cli.metrics.multi_label import (
     LabelScores,
@@ -25,19 +32,33 @@ from bigmodel_cli.metrics.regression import (
     regression_metrics,
     regression_values,
 )
+from bigmodel_cli.metrics.segmentation import (
+    ClassOfPixels,
+    PixelCounts,
+    SegmentationReport,
+    mask_columns,
+    mask_scores,
+    scores_of_masks,
+    segmentation_metrics,
+    shares_of_pixels,
+)
 from bigmodel_cli.metrics.threshold import Threshold, best_threshold, threshold_scores
 
 __all__ = [
     "CONFIDENCE",
     "Baseline",
+    "ClassOfPixels",
     "ClassScores",
     "ClassificationReport",
     "Group",
     "Grouping",
     "Interval",
     "LabelScores",
+    "LanguageReport",
     "MultiLabelReport",
+    "PixelCounts",
     "RegressionReport",
+    "SegmentationReport",
     "TargetScores",
     "Threshold",
     "at_temperature",
@@ -50,11 +71,20 @@ __all__ = [
     "fitted_temperature",
     "group_scores",
     "label_columns",
+    "language_metrics",
+    "language_values",
+    "mask_columns",
+    "mask_scores",
     "mean_loss",
     "multi_label_metrics",
     "multi_label_values",
     "regression_metrics",
     "regression_values",
+    "scores_of_masks",
+    "scores_of_sums",
+    "segmentation_metrics",
+    "shares_of_pixels",
+    "text_sums",
     "threshold_at_temperature",
     "threshold_scores",
     "value_columns",

@@ -240,9 +240,17 @@ def batch_normalization(x: keras.KerasTensor, *, name: str | None = None) -> ker
     tensorflow = keras.backend.backend() == "tensorflow"
     # Other engines refuse the option; there the batch is one array over all devices anyway.
     layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=tensorflow, name=name)
-    if tensorflow and len(x.shape) == 4:
-        layer.call = _fused_call(layer)
+    fuse(layer, x)
     return layer(x)
+
+
+def fuse(layer: keras.layers.BatchNormalization, x: keras.KerasTensor) -> None:
+    """Let a batch normalization of these feature maps be one kernel, where the engine has one that fits."""
+    import keras
+
+    fits = len(x.shape) == 4 and layer.axis in (-1, 3) and layer.center and layer.scale
+    if keras.backend.backend() == "tensorflow" and fits:
+        layer.call = _fused_call(layer)
 
 
 def _fused_call(layer: keras.layers.BatchNormalization) -> Callable[..., Any]:

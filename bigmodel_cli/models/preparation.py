@@ -1,6 +1,7 @@
 """A table's raw columns to the tensors that a model takes, as Keras layers: part of every saved model.
 
-Only layers and operations that Keras ships, so that model.keras loads without bigmodel. What was learned on
+Only layers and operations that Keras ships, so that model.keras loads without bigmodel; but for word pieces,
+which Keras has no layer for. What was learned on
 the training split stands in `columns.Column`; here nothing is learned.
 """
 
@@ -153,6 +154,10 @@ def _tokens(column: Column, cells: keras.KerasTensor) -> keras.KerasTensor:
     """Token ids (batch, length) int32: 0 where the text has ended, 1 for unseen, then the vocabulary."""
     import keras
 
+    if column.split == "word_piece":
+        from bigmodel_cli.text_pieces import WordPieces
+
+        return WordPieces(column.vocabulary, column.normalize, column.length)(cells)
     layer = keras.layers.TextVectorization(
         vocabulary=list(column.vocabulary),
         standardize=None if column.normalize == "none" else column.normalize,

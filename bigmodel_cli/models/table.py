@@ -22,6 +22,24 @@ def table_features(data: DataSpec) -> tuple[dict[str, Any], keras.KerasTensor]:
     import keras
     from keras import ops
 
+    inputs, parts = features_beside_texts(data)
+    for index, column in enumerate(text_columns(data)):
+        name = tokens_name(index)
+        inputs[name] = keras.Input((column.length,), dtype="int32", name=name)
+        parts.append(ops.cast(_mean_embedding(column, inputs[name], index), "float32"))
+    return inputs, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def text_columns(data: DataSpec) -> list[Column]:
+    """The columns of text, in the order of the prepared tensors `tokens_0`, `tokens_1`, ..."""
+    return [column for column in data.input.columns if column.kind == "text"]
+
+
+def features_beside_texts(data: DataSpec) -> tuple[dict[str, Any], list[Any]]:
+    """What `table_features` makes of the columns that are no texts: inputs, and parts (batch, n) float32."""
+    import keras
+    from keras import ops
+
     columns = data.input.columns
     inputs: dict[str, Any] = {}
     parts = []
@@ -33,14 +51,8 @@ def table_features(data: DataSpec) -> tuple[dict[str, Any], keras.KerasTensor]:
         ids = keras.Input((len(categorical),), dtype="int32", name=CATEGORIES)
         inputs[CATEGORIES] = ids
         parts += [_category(column, ids[:, index], index) for index, column in enumerate(categorical)]
-    texts = [column for column in columns if column.kind == "text"]
-    for index, column in enumerate(texts):
-        name = tokens_name(index)
-        inputs[name] = keras.Input((column.length,), dtype="int32", name=name)
-        parts.append(_mean_embedding(column, inputs[name], index))
     # float32: standardized numbers of a table lose their differences in bfloat16.
-    parts = [ops.cast(part, "float32") for part in parts]
-    return inputs, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+    return inputs, [ops.cast(part, "float32") for part in parts]
 
 
 def numbers_of(data: DataSpec) -> int:

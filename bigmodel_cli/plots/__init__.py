@@ -11,6 +11,9 @@ from bigmodel_cli.plots.dependence import DependencePanel, partial_dependence
 from bigmodel_cli.plots.embeddings import embedding_map
 from bigmodel_cli.plots.explanations import column_bars, image_attribution, text_attribution
 from bigmodel_cli.plots.images import image_grid, sample_grid
+from bigmodel_cli.plots.mask_colors import colored, mask_colors, overlaid
+from bigmodel_cli.plots.masks import mask_bars, mask_grid
+from bigmodel_cli.plots.places import loss_by_place
 from bigmodel_cli.plots.regression import fitted_line, predicted_against_true, residuals
 from bigmodel_cli.plots.repeats import repeated_scores
 from bigmodel_cli.plots.schedules import learning_rate_range, learning_rates
@@ -26,6 +29,7 @@ __all__ = [
     "Theme",
     "class_balance",
     "class_bars",
+    "colored",
     "column_bars",
     "column_grid",
     "compared_curves",
@@ -39,6 +43,11 @@ __all__ = [
     "learning_rate_range",
     "learning_rates",
     "linear_weights",
+    "loss_by_place",
+    "mask_bars",
+    "mask_colors",
+    "mask_grid",
+    "overlaid",
     "partial_dependence",
     "precision_recall_curves",
     "predicted_against_true",

@@ -29,6 +29,7 @@ def confusion_matrix(
     *,
     title: str,
     normalised: bool = False,
+    unit: str = "examples",
     theme: Theme = "light",
 ) -> Path:
     """Draw a confusion matrix.
@@ -41,6 +42,7 @@ def confusion_matrix(
         class_names: in index order.
         path: the PNG to write.
         title: the finding.
+        unit: what is counted.
         normalised: shares of the true class instead of counts; a class without examples is grey.
         theme: light or dark.
     """
@@ -50,16 +52,16 @@ def confusion_matrix(
     with style.figure(path, title, side + (5.5 if listed else 0.8), side, theme) as (figure, look):
         if listed:
             axes, beside = figure.subplots(1, 2, width_ratios=(side, 3.0))
-            _draw_mistakes(beside, look, counts, class_names, normalised=normalised)
+            _draw_mistakes(beside, look, counts, class_names, normalised=normalised, unit=unit)
         else:
             axes = figure.subplots()
         image, step = _draw_cells(axes, look, counts, normalised=normalised)
         bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=30)
-        bar.set_label("share of the true class" if normalised else "examples")
+        bar.set_label("share of the true class" if normalised else unit)
         bar.outline.set_visible(False)
         _name_classes(axes, class_names, side)
         absent = [name for name, row in zip(class_names, counts, strict=True) if not row.sum()]
-        notes = style.listed("no examples of", absent)
+        notes = style.listed(f"no {unit} of", absent)
         if step > 1:
             notes.append(f"each cell holds {step} x {step} classes")
         style.footnote(figure, look, notes)
@@ -107,7 +109,9 @@ def _pooled(counts: Array, step: int) -> Array:
 
 
 def _written(count: int) -> str:
-    return f"{count}" if count < 10_000 else f"{count / 1000:.3g}k"
+    if count < 10_000:
+        return f"{count}"
+    return f"{count / 1000:.3g}k" if count < 999_500 else f"{count / 1e6:.3g}M"
 
 
 def _readable(image: AxesImage, value: Any, look: Look) -> str:
@@ -135,7 +139,7 @@ def _name_classes(axes: Axes, class_names: Sequence[str], side: float) -> None:
 
 
 def _draw_mistakes(
-    axes: Axes, look: Look, counts: Array, class_names: Sequence[str], *, normalised: bool
+    axes: Axes, look: Look, counts: Array, class_names: Sequence[str], *, normalised: bool, unit: str
 ) -> None:
     """The most frequent confusions, by name."""
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
@@ -155,4 +159,4 @@ def _draw_mistakes(
         names = f"{style.short(class_names[row], 20)} → {style.short(class_names[column], 20)}"
         axes.text(0, place - 0.26, f"{names}: {share}", fontsize=8, va="bottom")
     axes.set(yticks=[], ylim=(_MISTAKES - 0.5, -0.9), xlim=(0, None))
-    axes.set_xlabel("share of the true class (%)" if normalised else "examples")
+    axes.set_xlabel("share of the true class (%)" if normalised else unit)

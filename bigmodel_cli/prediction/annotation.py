@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bigmodel_cli import plots
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data.images.decoding import decode
 from bigmodel_cli.errors import BigmodelError, DataError
 from bigmodel_cli.inputs.blocks import Block, file_stem
 from bigmodel_cli.prediction.content import Result
+from bigmodel_cli.prediction.masks import in_size
 from bigmodel_cli.targets import joined_labels
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ def annotate(block: Block, result: Result, start: int, spec: DataSpec, folder: P
         path = folder / f"{file_stem(start + int(place), result.ids[place])}.png"
         try:
             # A file of this name is whole in the end: it is written again when the work goes on.
-            _labelled(_image(block, int(place), row_of[place]), text).save(path)
+            image = _image(block, int(place), row_of[place])
+            if "masks" in result.arrays:
+                image = _overlaid(image, result.arrays["masks"][place], spec)
+            _labelled(image, text).save(path)
         except OSError as error:
             raise BigmodelError(f"--annotate {path}: cannot be written: {error.strerror or error}") from None
 
@@ -68,6 +73,14 @@ def _image(block: Block, place: int, row: int) -> Image.Image:
     return image.resize(size, how)
 
 
+def _overlaid(image: Image.Image, mask: np.ndarray, spec: DataSpec) -> Image.Image:
+    """The image with its mask (height, width) laid over it, in the image's size."""
+    from PIL import Image
+
+    classes = in_size(mask, image.size, spec.input.resize)
+    return Image.fromarray(plots.overlaid(np.asarray(image), classes, spec.outputs))
+
+
 def _labelled(image: Image.Image, text: str) -> Image.Image:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -91,5 +104,9 @@ def _text(result: Result, place: int, spec: DataSpec) -> str:
         return (
             str(joined_labels(result.arrays["labels"][place : place + 1], spec.target.names)[0]) or "no label"
         )
+    if spec.task == "segmentation":
+        shares = result.arrays["shares"][place]
+        largest = [index for index in np.argsort(-shares, kind="stable")[:4] if shares[index]]
+        return "  ".join(f"{spec.target.names[index]} {shares[index]:.0%}" for index in largest)
     values = result.arrays["values"][place]
     return "  ".join(f"{name} {value:.4g}" for name, value in zip(spec.target.names, values, strict=True))

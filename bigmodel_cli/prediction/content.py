@@ -11,6 +11,7 @@ import numpy as np
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.metrics import scores_of_masks, shares_of_pixels
 from bigmodel_cli.targets import joined_labels, predicted_labels
 
 NOT_FINITE = "the model's output is not finite"
@@ -45,6 +46,11 @@ class Content:
         Raises:
             UsageError: classes of a regression, or more of them than there are.
         """
+        if spec.task == "segmentation" and (self.logits or self.top_k or self.embeddings):
+            option = "--logits" if self.logits else "--top-k" if self.top_k else "--embeddings"
+            raise UsageError(
+                f"{option}: is not there for masks, which have a class for each pixel; leave it out"
+            )
         if spec.task == "regression" and (self.logits or self.top_k):
             raise UsageError(
                 f"{'--logits' if self.logits else '--top-k'}: is for classification, but {spec.name} is for "
@@ -72,8 +78,9 @@ class Result:
         errors: why there is no prediction, one for each id; empty where there is one.
         arrays: name -> (n, ...), a row for each id, zeros where there is no prediction: `best` class index
             and its `probability`, or which `labels` are predicted, (n, labels) of 0 and 1; `probabilities`,
-            `logits`, `top` indices of classes or labels and their `top_probabilities`; `values` of a
-            regression; `embedding`; `target`, where it is known.
+            `masks` (n, height, width) uint8 and the `shares` of their classes; `logits`, `top` indices of
+            classes or labels and their `top_probabilities`; `values` of a regression; `embedding`; `target`,
+            where it is known.
     """
 
     ids: Sequence[str]
@@ -107,19 +114,21 @@ def result_of(block: Block, outputs: Mapping[str, np.ndarray], content: Content,
 
     Args:
         block: the inputs.
-        outputs: of the readable ones, (m, ...) float32: `outputs`, `logits` and `embedding` as asked for.
+        outputs: of the readable ones, (m, ...) float32: `outputs` (of masks the class of each pixel),
+            `logits` and `embedding` as asked for.
         content: what is asked for.
         spec: of the data.
     """
     places, errors = block.readable, list(block.errors)
     finite = np.ones(len(places), bool)
     for array in outputs.values():
-        finite &= np.isfinite(array).all(axis=1)
+        finite &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     for place in places[~finite]:
         errors[place] = f"{block.ids[place]}: {NOT_FINITE}"
     found = _arrays({name: array[finite] for name, array in outputs.items()}, content, spec)
     arrays = {name: _placed(array, places[finite], len(block)) for name, array in found.items()}
-    if block.targets is not None:
+    # Labels of inputs serve the explanations; some may not be known.
+    if block.targets is not None and not block.unlabelled:
         arrays["target"] = block.targets
     return Result(block.ids, errors, arrays)
 
@@ -133,6 +142,9 @@ def _arrays(outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec)
         found["probability"] = np.take_along_axis(scores, found["best"][:, None], axis=1)[:, 0]
     elif spec.task == "multi_label":
         found["labels"] = predicted_labels(scores).astype(np.uint8)
+    elif spec.task == "segmentation":
+        masks = scores.astype(np.uint8)
+        return {"masks": masks, "shares": shares_of_pixels(masks, spec.outputs)}
     else:
         found["values"] = scores
     if spec.task != "regression":
@@ -177,7 +189,13 @@ def columns_of(result: Result, spec: DataSpec, with_error: bool) -> list[ColumnO
         for place in blank:
             cells[place] = None
         found.append(ColumnOf(name, text, cells))
-    if "target" in result.arrays:
+    if "target" in result.arrays and spec.task == "segmentation":
+        true, predicted = (result.arrays[name] for name in ("target", "masks"))
+        for name, scores in scores_of_masks(true, predicted, spec.outputs).items():
+            known = np.isfinite(scores) & np.isin(np.arange(len(result)), result.good)
+            cells = [value if ok else None for value, ok in zip(scores.tolist(), known, strict=True)]
+            found.append(ColumnOf(name, False, cells))
+    elif "target" in result.arrays:
         found += [ColumnOf(*cells) for cells in _targets(result.arrays["target"], spec)]
     if with_error:
         found.append(ColumnOf("error", True, [error or None for error in result.errors]))
@@ -198,7 +216,9 @@ def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[s
         yield "probability", False, arrays["probability"].astype(np.float64)
     if spec.task == "multi_label":
         yield "prediction", True, joined_labels(arrays["labels"], spec.target.names)
-    if spec.task != "regression":
+    if spec.task == "segmentation":
+        yield from numbers("shares", "share_", names)
+    elif spec.task != "regression":
         yield from numbers("probabilities", "probability_", names)
         yield from numbers("logits", "logit_", names)
         for place in range(arrays["top"].shape[1] if "top" in arrays else 0):

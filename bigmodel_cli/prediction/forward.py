@@ -54,7 +54,8 @@ class Forward:
             _parts(member, content, temperature)
             for member, temperature in zip(members, temperatures, strict=True)
         ]
-        self._widths = _widths(first, content)
+        self._shapes = _shapes(first, content)
+        self._of_pixels = first.spec.task == "segmentation"
         self._function: Callable[..., Tensors] | None = None
 
     def __call__(self, values: Any, index: int) -> Callable[[], dict[str, np.ndarray]]:
@@ -93,7 +94,7 @@ class Forward:
 
     def nothing(self) -> dict[str, np.ndarray]:
         """What a batch without inputs gives."""
-        return {name: np.zeros((0, width), np.float32) for name, width in self._widths.items()}
+        return {name: np.zeros((0, *shape), np.float32) for name, shape in self._shapes.items()}
 
     def _mean(self, inputs: Any, index: tf.Tensor) -> Tensors:
         sums: Tensors = {}
@@ -107,7 +108,8 @@ class Forward:
                 for name, tensor in model(seen).items():
                     sums[name] = sums[name] + tensor if name in sums else tensor
         count = self._views * len(self._models)
-        return {name: total / count if count > 1 else total for name, total in sums.items()}
+        means = {name: total / count if count > 1 else total for name, total in sums.items()}
+        return {"outputs": _classes(means["outputs"])} if self._of_pixels else means
 
     def _key(self, index: tf.Tensor, view: int) -> tf.Tensor:
         key = tf.bitcast(tf.constant([self._seed], tf.int64), tf.int32)[0]
@@ -133,7 +135,7 @@ def _require_alike(first: Restored, other: Restored) -> None:
 
     a, b = first.spec, other.spec
     differ("tasks", a.task, b.task)
-    names = {"classification": "classes", "multi_label": "labels", "regression": "targets"}[a.task]
+    names = {"multi_label": "labels", "regression": "targets"}.get(a.task, "classes")
     differ(names, a.target.names, b.target.names)
     differ("inputs", (a.input.kind, a.input.dtype), (b.input.kind, b.input.dtype))
     differ("columns", (a.input.names, columns(a)), (b.input.names, columns(b)))
@@ -144,6 +146,11 @@ def _augmenting(restored: Restored) -> Callable[[Any, Any], Any]:
     """The run's augmentations of single images, as they are after any ramp: (images, key) -> images."""
     if restored.spec.input.kind != "image":
         raise UsageError("--tta: is for images; leave it out")
+    if restored.spec.task == "segmentation":
+        raise UsageError(
+            "--tta: masks of moved images do not lie on one another; leave it out, or average runs by "
+            "--ensemble"
+        )
     drawn = [
         replace(scheduled, ramp_epochs=0, until_epoch=None)
         for scheduled in build.augmentations(restored.config)
@@ -196,11 +203,22 @@ def _parts(restored: Restored, content: Content, temperature: float) -> Callable
     return compute
 
 
-def _widths(restored: Restored, content: Content) -> dict[str, int]:
-    """Numbers of each kind for an input."""
-    widths = {"outputs": restored.spec.outputs}
+def _classes(probabilities: Any) -> Any:
+    """Likeliest class of each pixel (n, h, w) as float32: all NaN for an image that has any NaN.
+
+    On the device: the probabilities of all pixels are too many to be moved.
+    """
+    finite = tf.reduce_all(tf.math.is_finite(probabilities), axis=[1, 2, 3], keepdims=True)[..., 0]
+    classes = tf.cast(tf.argmax(probabilities, axis=-1), tf.float32)
+    return tf.where(finite, classes, float("nan"))
+
+
+def _shapes(restored: Restored, content: Content) -> dict[str, tuple[int, ...]]:
+    """Shape of each kind of numbers for an input."""
+    spec = restored.spec
+    shapes = {"outputs": spec.target.shape if spec.task == "segmentation" else (spec.outputs,)}
     if content.logits:
-        widths["logits"] = restored.spec.outputs
+        shapes["logits"] = (spec.outputs,)
     if content.embeddings is not None:
-        widths["embedding"] = int(hidden(trained_layers(restored), content.embeddings).shape[1])
-    return widths
+        shapes["embedding"] = (int(hidden(trained_layers(restored), content.embeddings).shape[1]),)
+    return shapes

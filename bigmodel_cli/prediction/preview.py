@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bigmodel_cli import pictures
+from bigmodel_cli import pictures, plots
 from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.inputs.blocks import Block
@@ -45,16 +45,16 @@ class Preview:
 
         Args:
             block: the inputs.
-            outputs: of the readable ones, (m, outputs).
+            outputs: of the readable ones, (m, outputs); of masks the classes (m, height, width).
         """
-        finite = np.isfinite(outputs).all(axis=1)
+        finite = np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
         taken = np.flatnonzero(finite)[: max(self.missing, 0)]
         if not len(taken):
             return
         self._outputs.append(outputs[taken])
         if self._with_values:
             self._values.append(block.values[taken])
-        if block.targets is not None:
+        if block.targets is not None and not block.unlabelled:
             self._targets.append(block.targets[block.readable[taken]])
 
     def draw(self, restored: Restored, folder: Path) -> list[Path]:
@@ -68,6 +68,12 @@ class Preview:
         spec, title = self._spec, restored.config.name
         outputs = np.concatenate(self._outputs)
         targets = np.concatenate(self._targets) if self._targets else None
+        if spec.task == "segmentation":
+            path = plots.mask_grid(
+                np.concatenate(self._values), outputs.astype(np.uint8), folder / "predictions.png",
+                class_names=spec.target.names, title=title, true=targets,
+            )  # fmt: skip
+            return [path]
         if spec.task != "regression":
             known = [None] * len(outputs) if targets is None else targets
             path = folder / "predictions.png"

@@ -22,10 +22,14 @@ def explanation_of(request: Request, restored: Restored) -> Explanation | None:
     """
     if request.explain is None:
         return None
+    if restored.spec.task == "segmentation":
+        raise UsageError(
+            "--explain: explains one prediction an input, and a mask has one for each pixel; leave it out"
+        )
     if request.ensemble or request.views > 1:
         other = "--ensemble" if request.ensemble else "--tta"
         raise UsageError(f"--explain: explains what one model says of an input as it is; leave {other} out")
-    return Explanation(restored, request.explain, not request.arguments)
+    return Explanation(restored, request.explain)
 
 
 @dataclass(frozen=True)

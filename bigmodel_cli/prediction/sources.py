@@ -13,10 +13,11 @@ from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.errors import UsageError
-from bigmodel_cli.explanation.methods import Asked
+from bigmodel_cli.explanation.methods import METHODS, Asked
 from bigmodel_cli.inputs import Inputs, Item
 from bigmodel_cli.inputs.blocks import Block
 from bigmodel_cli.inputs.images import File, changed_since
+from bigmodel_cli.inputs.labels import Labels
 from bigmodel_cli.prediction.content import Content
 from bigmodel_cli.prediction.parts import State, chained
 from bigmodel_cli.rundir import Run, file_digest
@@ -80,8 +81,20 @@ def of_inputs(request: Request, restored: Restored, note: Callable[[str], None])
         sys.stdin,
         parameters=restored.config.dataset.parameters,
         note=note,
+        labels=_labels(request, restored),
     )
     return Source(found.blocks, [list(request.arguments), found.stamps()], found.again)
+
+
+def _labels(request: Request, restored: Restored) -> Labels | None:
+    """How labels of the inputs are read, where what is asked for needs them."""
+    if request.explain is None or not METHODS[request.explain.method].targets:
+        return None
+    remedy = (
+        f"--explain {request.explain.method} compares with the true targets, which these inputs lack; leave "
+        "the INPUTs out for the test split, or give --split"
+    )
+    return Labels.of(restored.spec, restored.config.dataset.parameters, remedy)
 
 
 def of_split(request: Request, restored: Restored) -> Source:

@@ -22,6 +22,7 @@ from bigmodel_cli.prediction.annotation import annotate
 from bigmodel_cli.prediction.calibrated import settled
 from bigmodel_cli.prediction.content import result_of
 from bigmodel_cli.prediction.forward import Forward
+from bigmodel_cli.prediction.masks import clear, fitting, folder_of, write_masks
 from bigmodel_cli.prediction.parts import Parts
 from bigmodel_cli.prediction.preview import Preview
 from bigmodel_cli.prediction.seen import Seen, explanation_of
@@ -46,12 +47,14 @@ class Predictions:
     Attributes:
         restored: the run they come from.
         parts: what is predicted.
+        masks: the folder of the predicted masks; None where there are none.
     """
 
     restored: Restored
     parts: Parts
     _preview: Preview
     _explanation: Explanation | None = None
+    masks: Path | None = None
 
     @property
     def size(self) -> int:
@@ -142,6 +145,10 @@ def predict(
     if request.annotate is not None and restored.spec.input.kind != "image":
         raise UsageError("--annotate: is for images; leave it out")
     explanation = explanation_of(request, restored)
+    masks = None
+    if restored.spec.task == "segmentation":
+        request = replace(request, batch_size=fitting(request.batch_size, restored.spec))
+        masks = None if output is None else folder_of(output)
     forward = Forward(members, request.content, request.views)
     source = of_inputs(request, restored, note) if request.arguments else of_split(request, restored)
     if resume and not source.again:
@@ -149,6 +156,8 @@ def predict(
     parts = Parts(_folder(output), identity(request, source))
     if resume and not parts.resume():
         note("there is nothing to go on with; beginning with the first input")
+    if masks is not None and not parts.state.rows:
+        clear(masks)
     preview = Preview(restored.spec, not request.arguments)
     if request.content.threshold is not None:
         # The picture names the likelier class, whatever the threshold.
@@ -157,7 +166,7 @@ def predict(
     try:
         with data_errors_told():
             seen = Seen(preview, explanation)
-            _stream(request, restored, source, forward, parts, seen, progress)
+            _stream(request, restored, source, forward, parts, seen, progress, masks)
             if begun_before:
                 _see_again(request, restored, source, forward, seen)
     except KeyboardInterrupt:
@@ -182,7 +191,7 @@ def predict(
         parts.remove()
         texts = [text for _, text in state.errors] or ["there are no inputs"]
         raise DataError("\n".join(texts) + "\nno input could be read")
-    return Predictions(restored, parts, preview, explanation)
+    return Predictions(restored, parts, preview, explanation, masks)
 
 
 def _folder(output: Path | None) -> Path:
@@ -202,6 +211,7 @@ def _stream(
     parts: Parts,
     seen: Seen,
     progress: Callable[[int], None],
+    masks: Path | None,
 ) -> None:
     size, done = request.batch_size, parts.state.rows
     passed = Passed(size, parts.begun)
@@ -216,6 +226,8 @@ def _stream(
         result = result_of(block, outputs, request.content, restored.spec)
         if not done:
             seen.add(block, outputs, result, parts.state.rows)
+        if masks is not None:
+            write_masks(block, result, parts.state.rows, restored.spec, masks)
         if request.annotate is not None:
             annotate(block, result, parts.state.rows, restored.spec, request.annotate)
         parts.add(result, len(block) - len(block.readable))

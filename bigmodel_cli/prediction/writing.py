@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from bigmodel_cli import rundir
-from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.contracts import IGNORED, DataSpec
 from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of
 from bigmodel_cli.prediction.parts import Parts
@@ -162,8 +162,9 @@ def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tu
         else:
             if blank.any():
                 array = array.copy()
-                array[blank] = np.nan
-            yield {"values": "prediction"}.get(name, name), array
+                # A mask has no NaN: where there is no prediction, every pixel is ignored.
+                array[blank] = IGNORED if name == "masks" else np.nan
+            yield {"values": "prediction", "masks": "prediction"}.get(name, name), array
     if with_error:
         yield "error", np.asarray(result.errors, str)
 

@@ -25,6 +25,7 @@ _CAPTIONS = {
     "predicted_against_true": "Predicted against true values; on the diagonal they agree.",
     "residuals": "Errors against the predicted value, and how they are distributed.",
     "fitted_line": "The line that was learned, through the examples.",
+    "loss_by_place": "Loss by the place of a token in its text: how it falls as the model sees more.",
     "groups": "The score of each group, with 95% intervals.",
 }
 

@@ -70,7 +70,8 @@ def _factors(facts: Facts) -> Iterator[str]:
     for split, group in found:
         worst = group["worst"]
         told = f"; worst: {_safe(worst)}" if worst is not None else ""
-        yield f"- {_safe(group['by'])}, on the {split} split: {len(group['groups'])} groups{told}"
+        on = _safe(facts.measured_on(split))
+        yield f"- {_safe(group['by'])}, on the {on}: {len(group['groups'])} groups{told}"
     yield ""
 
 
@@ -84,7 +85,8 @@ def _metrics(facts: Facts) -> Iterator[str]:
         "linear model is fitted on the training split.\n"
     )
     for split, document in facts.evaluations.items():
-        yield f"### {split.capitalize()} split, {count(document['examples'])} examples\n"
+        on = _safe(facts.measured_on(split))
+        yield f"### {on[0].upper()}{on[1:]}, {count(document['examples'])} examples\n"
         yield from _scores(document)
 
 
@@ -120,27 +122,28 @@ def _analyses(facts: Facts) -> Iterator[str]:
     yield "## Quantitative analyses\n"
     written = False
     for split, document in facts.evaluations.items():
+        on = _safe(facts.measured_on(split))
         for found in document.get("groups", ()):
             written = True
             name = found["metric"]
-            yield f"### By {_safe(found['by'])}, {split} split\n"
+            yield f"### By {_safe(found['by'])}, {on}\n"
             yield f"| {_safe(found['by'])} | examples | {label(name)} | 95% interval |"
             yield "| --- | ---: | ---: | ---: |"
             for group in found["groups"]:
                 value, interval = interval_text(group["scores"].get(name), metric)
                 yield f"| {_safe(group['name'])} | {count(group['examples'])} | {value} | {interval} |"
             yield ""
+        masks = document["task"] == "segmentation"
+        scores = ("precision", "recall", "iou" if masks else "f1")
         items = document.get("classes") or document.get("labels")
         if items and len(items) <= 50:
             written = True
-            yield f"### {'Classes' if document.get('classes') else 'Labels'}, {split} split\n"
-            yield "| | examples | precision | recall | F1 |"
+            yield f"### {'Classes' if document.get('classes') else 'Labels'}, {on}\n"
+            unit, last = ("pixels", "IoU") if masks else ("examples", "F1")
+            yield f"| | {unit} | precision | recall | {last} |"
             yield "| --- | ---: | ---: | ---: | ---: |"
             for item in items:
-                values = [
-                    interval_text(item[key], metric)[0] if item[key] else "none here"
-                    for key in ("precision", "recall", "f1")
-                ]
+                values = [interval_text(item[key], metric)[0] if item[key] else "none here" for key in scores]
                 yield f"| {_safe(item['name'])} | {count(item['support'])} | {' | '.join(values)} |"
             yield ""
     if not written:

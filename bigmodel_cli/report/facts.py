@@ -12,7 +12,7 @@ from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.rundir import Run
 
-_MAIN = ("accuracy", "micro_f1", "r2", "rmse", "loss")
+_MAIN = ("perplexity", "accuracy", "mean_iou", "micro_f1", "r2", "rmse", "loss")
 """What an evaluation is known by: the first of these that it has."""
 
 
@@ -28,7 +28,7 @@ class Facts:
         environment: of environment.json.
         summary: of summary.json.
         history: the epochs.
-        evaluations: split -> the document of its metrics.json, the test split first.
+        evaluations: split -> the document of its metrics.json, the test split first, new data last.
         tags: words that the user gave it.
     """
 
@@ -53,6 +53,15 @@ class Facts:
         named = [folder / name for name in self.evaluations[split].get("pictures", [])]
         return [path for path in named if path.is_file()]
 
+    def measured_on(self, name: str) -> str:
+        """What the examples of an evaluation are, for people: `test split`, `new data penguins.csv`."""
+        data = self.evaluations[name].get("data")
+        if not data:
+            return f"{name} split"
+        # Where it lies on one machine tells others nothing.
+        first, *others = (Path(path).name for path in data["paths"])
+        return f"new data {first}" + (f" and {len(others)} more" if others else "")
+
     def choice(self, name: str) -> str:
         """What `auto` decided, such as `precision`; empty where nothing was recorded."""
         return str(self.environment.get("choices", {}).get(name, {}).get("value", ""))
@@ -64,7 +73,8 @@ def read(run: Run) -> Facts:
     Raises:
         UsageError: a file of it is missing or damaged.
     """
-    found = {split: run.read_evaluation(split) for split in ("test", "validation", "train")}
+    names = ("test", "validation", "train", *run.evaluations_on_new_data())
+    found = {name: run.read_evaluation(name) for name in names}
     return Facts(
         run,
         validation.load(run.config).config,

@@ -24,8 +24,10 @@ def section(facts: Facts, split: str) -> Section:
     parts += _decisions(document)
     parts += _least_squares(document, facts)
     parts += _worst(document)
+    parts += _samples(document)
     parts.append(Gallery([captions.picture(path) for path in facts.pictures(split)]))
-    return Section(f"{split.capitalize()} split: {count(document['examples'])} examples", parts)
+    on = facts.measured_on(split)
+    return Section(f"{on[0].upper()}{on[1:]}: {count(document['examples'])} examples", parts)
 
 
 def _scores(document: Mapping[str, Any]) -> Table:
@@ -48,7 +50,9 @@ def _scores(document: Mapping[str, Any]) -> Table:
 
 def _each(document: Mapping[str, Any]) -> Iterator[Part]:
     """A row for each class, label or target."""
-    if document.get("classes") or document.get("labels"):
+    if document["task"] == "segmentation":
+        yield _each_mask(document)
+    elif document.get("classes") or document.get("labels"):
         what = "classes" if document.get("classes") else "labels"
         items = document[what]
         worst = sorted(items, key=lambda item: item["f1"]["value"] if item["f1"] else 2.0)
@@ -78,6 +82,24 @@ def _each(document: Mapping[str, Any]) -> Iterator[Part]:
         )
         columns = ("target", *map(label, names))
         yield Table("Targets", columns, rows, right=tuple(range(1, len(columns))))
+
+
+def _each_mask(document: Mapping[str, Any]) -> Table:
+    items = document["classes"]
+    worst = sorted(items, key=lambda item: item["iou"]["value"] if item["iou"] else 2.0)
+    shown = items if len(items) <= _ROWS else worst[:_ROWS]
+    rows = tuple(
+        (
+            item["name"],
+            f"{item['support'] / document['pixels']:.1%}",
+            *interval_text(item["iou"], metric),
+            *(interval_text(item[key], metric)[0] for key in ("dice", "precision", "recall")),
+        )
+        for item in shown
+    )
+    notes = () if len(shown) == len(items) else (f"the {len(shown)} worst of {len(items)}",)
+    columns = ("class", "pixels", "IoU", "95% interval", "Dice", "precision", "recall")
+    return Table("Classes of pixels", columns, rows, right=(1, 2, 3, 4, 5, 6), notes=notes)
 
 
 _OF_CLASS = ("precision", "recall", "f1")
@@ -170,8 +192,19 @@ def _worst(document: Mapping[str, Any]) -> Iterator[Part]:
         )
         for item in examples
     )
-    note = "id: position in the split, as in predictions.parquet"
+    note = "id: as in predictions.parquet" + ("" if document.get("data") else ", position in the split")
     yield Table("Worst examples", columns, rows, right=(3,), notes=(note,))
+
+
+def _samples(document: Mapping[str, Any]) -> Iterator[Part]:
+    """What a language model writes."""
+    if not (found := document.get("samples")):
+        return
+    rows = tuple((item["prompt"], item["continuation"]) for item in found["continuations"])
+    note = f"drawn at temperature {found['temperature']:g}, seed {found['seed']}"
+    if found["top_k"] is not None:
+        note += f", from the {found['top_k']} likeliest tokens"
+    yield Table("Continuations", ("prompt, from the split", "what the model writes"), rows, notes=(note,))
 
 
 def _input(cells: Mapping[str, str]) -> str:

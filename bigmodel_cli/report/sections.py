@@ -58,7 +58,8 @@ def _figures(facts: Facts) -> list[tuple[str, str, str]]:
         split, document = next(iter(facts.evaluations.items()))
         name = main_score(document)
         value, interval = interval_text(document["scores"][name], metric)
-        found.append((f"{split} {label(name)}", value, f"95% interval {interval}"))
+        on = facts.measured_on(split).removesuffix(" split")
+        found.append((f"{on} {label(name)}", value, f"95% interval {interval}"))
         for key, title in (("baseline", "baseline"), ("linear_baseline", "linear model")):
             baseline = document.get(key)
             if baseline and baseline["scores"].get(name) is not None:
@@ -115,7 +116,8 @@ def _trained(facts: Facts) -> Section:
 
 
 def _outputs(facts: Facts) -> str:
-    return {"classification": "classes", "regression": "targets"}.get(facts.spec.task, "labels")
+    names = {"classification": "classes", "segmentation": "classes", "regression": "targets"}
+    return names.get(facts.spec.task, "labels")
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
@@ -179,13 +181,15 @@ def _data(facts: Facts) -> Section:
         Table("Splits", ("split", "examples", "from", "fingerprint"), tuple(rows), right=(1,), notes=(note,)),
     ]
     if spec.target.counts:
-        total = sum(spec.target.counts) if spec.task == "classification" else spec.sizes.get("train", 0)
+        whole = spec.task in ("classification", "segmentation")
+        total = sum(spec.target.counts) if whole else spec.sizes.get("train", 0)
         pairs = sorted(zip(spec.target.names, spec.target.counts, strict=True), key=lambda pair: -pair[1])
         shares = tuple((name, count(n), f"{n / total:.1%}" if total else "-") for name, n in pairs[:_CLASSES])
         notes = (f"the {_CLASSES} most frequent of {len(pairs)}",) if len(pairs) > _CLASSES else ()
         singular = {"classes": "class", "labels": "label"}[_outputs(facts)]
         title = f"{_outputs(facts).capitalize()} in the training split"
-        parts.append(Table(title, (singular, "examples", "share"), shares, right=(1, 2), notes=notes))
+        unit = "pixels" if spec.task == "segmentation" else "examples"
+        parts.append(Table(title, (singular, unit, "share"), shares, right=(1, 2), notes=notes))
     if spec.input.columns:
         columns = tuple((c.name, c.kind, count(c.missing)) for c in spec.input.columns)
         parts.append(Table("Columns", ("column", "kind", "missing in training"), columns, right=(2,)))

@@ -41,7 +41,9 @@ class OnMasks(keras.losses.Loss):
         # The one-hot row of an ignored pixel is all zeros: its index is that of no class.
         one_hot = keras.ops.one_hot(keras.ops.cast(y_true, "int32"), self._classes, dtype=y_pred.dtype)
         # Neither sum of an overlap then holds the pixel.
-        return self.inner.call(one_hot, _softmax(y_pred) * keras.ops.cast(counted, y_pred.dtype))
+        shares = _softmax(y_pred) * keras.ops.cast(counted, y_pred.dtype)
+        # Exchanged: Keras 3.15 counts in its Tversky loss what is true and not predicted as false positives.
+        return self.inner.call(shares, one_hot)
 
 
 def _softmax(logits: Any) -> Any:

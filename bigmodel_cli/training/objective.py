@@ -1,7 +1,8 @@
 """Loss and metrics of a run, fed with what each of them takes.
 
-Our classifiers give logits, and the pipeline gives class indices; of labels, a 0 or 1 for each; of masks an index for each pixel. Keras' losses
-and metrics differ in what they want: indices or one-hot targets, logits or probabilities. `training.adapters`
+Our classifiers give logits, and the pipeline gives class indices; of labels, a 0 or 1 for
+each; of masks an index for each pixel. Keras' losses and metrics differ in what they want: indices or
+one-hot targets, logits or probabilities. `training.adapters`
 translates, so that every one of them means what it says.
 """
 
@@ -21,6 +22,7 @@ from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.contracts import IGNORED, DataSpec, Task
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.targets import scaled
+from bigmodel_cli.token_targets import is_language
 from bigmodel_cli.training import token_metrics
 from bigmodel_cli.training.adapters import (
     ClassMetric,
@@ -37,6 +39,7 @@ AUTO_LOSSES: Mapping[Task, str] = {
     "segmentation": "sparse_categorical_crossentropy",
     "regression": "mean_squared_error",
     "language_model": token_metrics.LOSS,
+    "masked_language_model": token_metrics.LOSS,
 }
 
 _CLASSIFICATION_LOSSES = frozenset(
@@ -58,6 +61,7 @@ _MASK_LOSSES = frozenset({"dice", "sparse_categorical_crossentropy", "tversky"})
 _LOSSES: Mapping[Task, frozenset[str]] = {
     "classification": _CLASSIFICATION_LOSSES, "multi_label": _LABEL_LOSSES, "segmentation": _MASK_LOSSES,
     "regression": _REGRESSION_LOSSES, "language_model": frozenset({token_metrics.LOSS}),
+    "masked_language_model": frozenset({token_metrics.LOSS}),
 }  # fmt: skip
 _LABEL_METRICS = frozenset(
     {
@@ -80,7 +84,8 @@ _ON_MARGINS = frozenset({"categorical_hinge", "hinge", "squared_hinge"})
 HIGHER_IS_BETTER = frozenset(
     {
         "accuracy", "auc", "binary_accuracy", "categorical_accuracy", "concordance_correlation",
-        "cosine_similarity", "f1_score", "f_beta_score", "fbeta_score", "mean_iou", "pearson_correlation", "precision",
+        "cosine_similarity", "f1_score", "f_beta_score", "fbeta_score", "mean_iou",
+        "pearson_correlation", "precision",
         "precision_at_recall", "r2_score", "recall", "recall_at_precision", "sensitivity_at_specificity",
         "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "specificity_at_sensitivity",
         "top_k_categorical_accuracy", "true_negatives", "true_positives",
@@ -117,7 +122,7 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     Raises:
         UsageError: a loss or metric for another task, or a loss that takes no mixed or smoothed targets.
     """
-    if data.task == "language_model":
+    if is_language(data):
         loss = token_metrics.token_loss(config, data)
         return Objective(loss, token_metrics.LOSS, token_metrics.token_metrics(), None)
     name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
@@ -128,8 +133,8 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     smoothing = config.loss.label_smoothing
     if smoothing and data.task == "segmentation":
         raise UsageError(
-            f"loss.label_smoothing: got {smoothing}, but masks hold one class a pixel, which is not smoothed; "
-            "set it to 0"
+            f"loss.label_smoothing: got {smoothing}, but masks hold one class a pixel, which is not "
+            "smoothed; set it to 0"
         )
     if (mixing or smoothing) and name == "sparse_categorical_crossentropy":
         # The same loss on one-hot targets.
@@ -210,7 +215,7 @@ def _fits(metric: str, task: Task) -> bool:
             return metric in _MASK_METRICS
         case "regression":
             return metric in _REGRESSION_METRICS
-        case "language_model":
+        case "language_model" | "masked_language_model":
             return metric in AUTO_METRICS[task]
         case _:
             assert_never(task)

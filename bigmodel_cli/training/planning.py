@@ -158,6 +158,7 @@ def _plan(
             keeping=data.keeping,
             encode=objective.encode,
             share=share,
+            hide=build.hiding(data.spec),
         )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
@@ -226,6 +227,9 @@ def _augmentations(config: Config, data: Data) -> list[Scheduled]:
             f"dataset.augment: is for images, but {data.spec.name} gives {data.spec.input.kind} inputs; "
             "leave it out"
         )
+    if (hide := build.hiding(data.spec)) is not None:
+        # Anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa", section 4.1).
+        augmentations.append(Scheduled(Mixing(hide)))
     return augmentations
 
 

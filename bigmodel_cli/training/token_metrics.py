@@ -29,8 +29,8 @@ def token_loss(config: Config, data: DataSpec) -> keras.losses.Loss:
         raise UsageError(f"loss: `{config.loss.name}` is not for a {task}; use `auto`, which is {LOSS}")
     if config.loss.label_smoothing:
         raise UsageError(
-            f"loss.label_smoothing: got {config.loss.label_smoothing}, but the perplexity of a {task} is that "
-            "of its targets as they are; set it to 0"
+            f"loss.label_smoothing: got {config.loss.label_smoothing}, but the perplexity of a {task} is "
+            "that of its targets as they are; set it to 0"
         )
     if config.metrics != "auto":
         raise UsageError(f"metrics: a {task} has perplexity and accuracy of tokens; leave them `auto`")

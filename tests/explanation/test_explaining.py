@@ -186,6 +186,32 @@ def test_what_does_not_fit_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_importance_of_new_rows(reviews: Any, tmp_path: Path, predict: Predict) -> None:
+    lines = ["label,text,price,shop"]
+    for row in range(40):
+        word, label = ("good", "yes") if row % 2 else ("bad", "no")
+        lines.append(f"{label},a {word} thing really {row % 5},1.5,a")
+    lines[3], lines[4] = lines[3].replace("no,", ",", 1), lines[4].replace("yes,", "maybe,", 1)
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = predict(reviews, tmp_path / "new.csv", explain=Asked("permutation_importance", tmp_path / "out"))
+    explained = found.explain()
+    assert explained.lines[0].startswith("text counts most")
+    assert explained.lines[1].startswith("2 inputs without a label that the run knows are left out: ")
+    assert explained.lines[1].endswith("new.csv:5: the run does not know the label `maybe`")
+    # Every row has a prediction; labels are no part of it.
+    rows = list(found.rows())
+    assert len(rows) == 40
+    assert all(row["prediction"] for row in rows)
+    assert "target" not in rows[0]
+    (tmp_path / "new.csv").write_text("label,text,price,shop\nx,good,1,a\n", encoding="utf-8")
+    found = predict(reviews, tmp_path / "new.csv", explain=Asked("permutation_importance", tmp_path / "out"))
+    with pytest.raises(UsageError, match=r"no input has a label that the run knows: .*label `x`"):
+        found.explain()
+    (tmp_path / "new.csv").write_text("text,price,shop\ngood,1,a\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"no column `label` with the labels; .*leave the INPUTs out"):
+        predict(reviews, tmp_path / "new.csv", explain=Asked("permutation_importance", tmp_path / "out"))
+
+
 def test_importance_needs_targets_and_one_model(iris: Any, tmp_path: Path, predict: Predict) -> None:
     with pytest.raises(UsageError, match="true targets, which these inputs lack; leave the INPUTs out"):
         predict(iris, "5,3,1,0.2", explain=Asked("permutation_importance", tmp_path))

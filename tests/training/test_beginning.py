@@ -15,12 +15,12 @@ from bigmodel_cli.rundir import Run
 
 BASE = """\
 name: base
-dataset: {name: digits, limit: 120, classes: ['0', '1', '2']}
+dataset: {name: digits, limit: 120, only_classes: ['0', '1', '2']}
 model: {name: cnn, filters: [4, 6], dense: [8], padding: same, batch_norm: true}
 optimizer: {name: adam, learning_rate: 0.01}
 training: {epochs: 1, batch_size: 16, precision: float32, tensorboard: false}
 """
-OTHERS = "dataset.classes=['3','4','5']"
+OTHERS = "dataset.only_classes=['3','4','5']"
 
 
 @pytest.fixture

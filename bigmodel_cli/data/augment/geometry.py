@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from bigmodel_cli.contracts import Augmentation
+from bigmodel_cli.contracts import IGNORED, Moving
 from bigmodel_cli.data.augment.draws import LowHigh, uniform, whole
 from bigmodel_cli.data.augment.pixels import rounded
 from bigmodel_cli.errors import DataError
@@ -20,7 +20,7 @@ Fill = Literal["zero", "reflect", "nearest"]
 """What comes in from outside: zero (black), the image mirrored at its border, or the nearest border pixel."""
 
 
-def random_flip(*, mode: Literal["horizontal", "vertical", "both"] = "horizontal") -> Augmentation:
+def random_flip(*, mode: Literal["horizontal", "vertical", "both"] = "horizontal") -> Moving:
     """Mirror each image with probability 1/2.
 
     Args:
@@ -39,12 +39,12 @@ def random_flip(*, mode: Literal["horizontal", "vertical", "both"] = "horizontal
             images = tf.gather(both, tf.range(count) + flipped * count)
         return images
 
-    return flip
+    return Moving(flip, flip)
 
 
 def random_crop(
     *, padding: Annotated[int, Field(ge=1, le=256)] = 4, fill: Literal["zero", "reflect"] = "zero"
-) -> Augmentation:
+) -> Moving:
     """Pad each image on all sides and cut a window of its own size out at a random place.
 
     The augmentation of He et al. 2016 for CIFAR (arXiv:1512.03385, section 4.2), with horizontal flips.
@@ -54,7 +54,7 @@ def random_crop(
         fill: what the padding holds: zero (black), or reflect (the image mirrored at its border).
     """
 
-    def crop(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def crop(images: tf.Tensor, seed: tf.Tensor, outside: int = 0) -> tf.Tensor:
         _, height, width, _ = images.shape
         if fill == "reflect" and padding >= min(height, width):
             raise DataError(
@@ -62,9 +62,9 @@ def random_crop(
                 f"pixels in height and width, these have {height} x {width}; take a smaller padding or fill "
                 "`zero`"
             )
-        return _window(images, (padding, padding), fill, seed)
+        return _window(images, (padding, padding), fill, seed, outside)
 
-    return crop
+    return _moving(crop)
 
 
 def random_translation(
@@ -72,7 +72,7 @@ def random_translation(
     height: Annotated[float, Field(ge=0, le=0.5)] = 0.1,
     width: Annotated[float, Field(ge=0, le=0.5)] = 0.1,
     fill: Fill = "zero",
-) -> Augmentation:
+) -> Moving:
     """Shift each image up or down and to the left or right by a random number of whole pixels.
 
     Whole pixels, because a shift by a fraction of one would blur the image as well.
@@ -84,7 +84,7 @@ def random_translation(
             (the border pixel).
     """
 
-    def translate(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def translate(images: tf.Tensor, seed: tf.Tensor, outside: int = 0) -> tf.Tensor:
         sizes = {"height": (height, images.shape[1]), "width": (width, images.shape[2])}
         pixels = {name: round(fraction * size) for name, (fraction, size) in sizes.items()}
         for name, (fraction, size) in sizes.items():
@@ -93,14 +93,12 @@ def random_translation(
                     f"random_translation: {name} {fraction:g} of {size} pixels is less than half a pixel; "
                     f"take 0 for no shift, or at least {1 / size:.2g} for one of a pixel"
                 )
-        return _window(images, (pixels["height"], pixels["width"]), fill, seed)
+        return _window(images, (pixels["height"], pixels["width"]), fill, seed, outside)
 
-    return translate
+    return _moving(translate)
 
 
-def random_rotation(
-    *, degrees: Annotated[float, Field(ge=0, le=180)] = 10.0, fill: Fill = "zero"
-) -> Augmentation:
+def random_rotation(*, degrees: Annotated[float, Field(ge=0, le=180)] = 10.0, fill: Fill = "zero") -> Moving:
     """Rotate each image about its center by a random angle, with bilinear interpolation.
 
     Args:
@@ -109,13 +107,14 @@ def random_rotation(
             (the border pixel).
     """
 
-    def rotate(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def rotate(images: tf.Tensor, seed: tf.Tensor, outside: int | None = None) -> tf.Tensor:
         import tensorflow as tf
 
         limit = math.radians(degrees)
-        return transformed(images, rotations(uniform(tf.shape(images)[0], -limit, limit, seed)), fill=fill)
+        matrices = rotations(uniform(tf.shape(images)[0], -limit, limit, seed))
+        return transformed(images, matrices, fill=fill, outside=outside)
 
-    return rotate
+    return _moving(rotate)
 
 
 def random_zoom(
@@ -123,7 +122,7 @@ def random_zoom(
     factor: Annotated[Sequence[Annotated[float, Field(ge=0.1, le=10)]], *LowHigh] = (0.8, 1.25),
     keep_aspect: bool = True,
     fill: Fill = "zero",
-) -> Augmentation:
+) -> Moving:
     """Enlarge or shrink each image about its center in a frame of the same size, by bilinear interpolation.
 
     Args:
@@ -134,16 +133,22 @@ def random_zoom(
             its border), or nearest (the border pixel).
     """
 
-    def zoom(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def zoom(images: tf.Tensor, seed: tf.Tensor, outside: int | None = None) -> tf.Tensor:
         import tensorflow as tf
 
         count = tf.shape(images)[0]
         low, high = (math.log(limit) for limit in factor)
         across = tf.exp(-uniform(count, low, high, seed))
         down = across if keep_aspect else tf.exp(-uniform(count, low, high, tf.random.fold_in(seed, 1)))
-        return transformed(images, tf.linalg.diag(tf.stack([across, down], -1)), fill=fill)
+        matrices = tf.linalg.diag(tf.stack([across, down], -1))
+        return transformed(images, matrices, fill=fill, outside=outside)
 
-    return zoom
+    return _moving(zoom)
+
+
+def _moving(move: Callable[..., tf.Tensor]) -> Moving:
+    """Of a function of images and seed whose `outside` is the class of what comes in, for masks."""
+    return Moving(move, lambda masks, seed: move(masks, seed, outside=IGNORED))
 
 
 def rotations(angles: tf.Tensor) -> tf.Tensor:
@@ -155,9 +160,14 @@ def rotations(angles: tf.Tensor) -> tf.Tensor:
 
 
 def transformed(
-    images: tf.Tensor, matrices: tf.Tensor, shifts: tf.Tensor | None = None, *, fill: Fill
+    images: tf.Tensor,
+    matrices: tf.Tensor,
+    shifts: tf.Tensor | None = None,
+    *,
+    fill: Fill,
+    outside: int | None = None,
 ) -> tf.Tensor:
-    """Images under an affine map of their own, with bilinear interpolation.
+    """Images under an affine map of their own, with bilinear interpolation; masks to the nearest pixel.
 
     A pixel of the result at (x, y), counted in pixels from the center to the right and down, shows what the
     image has at matrix @ (x, y) + shift.
@@ -167,6 +177,7 @@ def transformed(
         matrices: (batch, 2, 2) float32.
         shifts: (batch, 2) float32, in pixels to the right and down; None for none.
         fill: what lies outside of the image.
+        outside: of masks, their value there where `fill` is zero; None for images.
 
     Returns:
         (batch, h, w, c) uint8.
@@ -183,8 +194,8 @@ def transformed(
         images=tf.cast(images, tf.float32),
         transforms=tf.pad(rows, [[0, 0], [0, 2]]),
         output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
+        fill_value=float(outside or 0),
+        interpolation="BILINEAR" if outside is None else "NEAREST",
         fill_mode={"zero": "CONSTANT", "reflect": "REFLECT", "nearest": "NEAREST"}[fill],
     )
     return rounded(moved)
@@ -200,13 +211,15 @@ def _mirrored(images: tf.Tensor, axis: int) -> tf.Tensor:
     return tf.reshape(rows, tf.shape(images))
 
 
-def _window(images: tf.Tensor, padding: tuple[int, int], fill: Fill, seed: tf.Tensor) -> tf.Tensor:
+def _window(
+    images: tf.Tensor, padding: tuple[int, int], fill: Fill, seed: tf.Tensor, outside: int
+) -> tf.Tensor:
     """A window of the image's own size, at a random place in the image padded by so many rows and columns."""
     import tensorflow as tf
 
     _, height, width, _ = images.shape
     count = tf.shape(images)[0]
-    padded = _padded(images, padding, fill)
+    padded = _padded(images, padding, fill, outside)
     top = whole(count, 2 * padding[0] + 1, tf.random.fold_in(seed, 1))
     left = whole(count, 2 * padding[1] + 1, tf.random.fold_in(seed, 2))
     rows = tf.gather(padded, top[:, None] + tf.range(height), batch_dims=1)
@@ -217,11 +230,11 @@ def _window(images: tf.Tensor, padding: tuple[int, int], fill: Fill, seed: tf.Te
     return tf.reshape(tf.dynamic_stitch(groups, cut), [-1, *images.shape[1:]])
 
 
-def _padded(images: tf.Tensor, padding: tuple[int, int], fill: Fill) -> tf.Tensor:
+def _padded(images: tf.Tensor, padding: tuple[int, int], fill: Fill, outside: int) -> tf.Tensor:
     import tensorflow as tf
 
     if fill == "zero":
-        return tf.pad(images, [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]])
+        return tf.pad(images, [[0, 0], [padding[0]] * 2, [padding[1]] * 2, [0, 0]], constant_values=outside)
     for axis, pixels in zip((1, 2), padding, strict=True):
         index = (slice(None),) * axis
         if fill == "nearest":

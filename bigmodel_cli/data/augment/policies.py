@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from bigmodel_cli.contracts import Augmentation
+from bigmodel_cli.contracts import Moving
 from bigmodel_cli.data.augment import operations
 from bigmodel_cli.data.augment.draws import Concentration, shares, signs, uniform, whole
 from bigmodel_cli.data.augment.operations import Operation
@@ -51,7 +51,7 @@ _AUG_MIX: tuple[Operation, ...] = (
 )
 
 
-def rand_augment(*, num_ops: Annotated[int, Field(ge=1, le=14)] = 2, magnitude: Level = 5.0) -> Augmentation:
+def rand_augment(*, num_ops: Annotated[int, Field(ge=1, le=14)] = 2, magnitude: Level = 5.0) -> Moving:
     """Apply a few operations, drawn for each image, one after the other and all with the same magnitude.
 
     RandAugment, Cubuk et al. 2019 (arXiv:1909.13719, section 3): identity, auto-contrast, equalize, rotate,
@@ -75,7 +75,7 @@ def rand_augment(*, num_ops: Annotated[int, Field(ge=1, le=14)] = 2, magnitude: 
             images = _changed(images, choice, levels, tf.random.fold_in(seed, place))
         return images
 
-    return augment
+    return Moving(augment, None)
 
 
 def aug_mix(
@@ -84,7 +84,7 @@ def aug_mix(
     width: Annotated[int, Field(ge=1, le=10)] = 3,
     depth: Annotated[int, Field(ge=1, le=10)] = 3,
     alpha: Concentration = 1.0,
-) -> Augmentation:
+) -> Moving:
     """Mix each image with several chains of random operations on it.
 
     AugMix, Hendrycks et al. 2020 (arXiv:1912.02781, section 3 and algorithm 1), for robustness against
@@ -121,7 +121,7 @@ def aug_mix(
             mixed += per_image((1 - original) * weight) * tf.cast(chain, tf.float32)
         return rounded(mixed)
 
-    return augment
+    return Moving(augment, None)
 
 
 def _changed(

@@ -320,7 +320,7 @@ def decode(
                 smaller = (image.width // factor, image.height // factor)
                 image.draft("L" if channels == 1 else "RGB", smaller if factor > 1 else None)
             pixels = _with_channels(ImageOps.exif_transpose(image), channels)
-            pixels = pixels if size is None else _resized(pixels, size, resize)
+            pixels = pixels if size is None else resized(pixels, size, resize)
         except _broken() as error:
             raise DataError(_reason(path, error)) from None
         return np.asarray(pixels, np.uint8).reshape(pixels.height, pixels.width, channels)
@@ -341,13 +341,23 @@ def _with_channels(image: Image.Image, channels: int) -> Image.Image:
     return image.convert(MODES[channels])
 
 
-def _resized(image: Image.Image, size: Sequence[int], resize: Resize) -> Image.Image:
+def resized(
+    image: Image.Image, size: Sequence[int], resize: Resize, border: int | None = None
+) -> Image.Image:
+    """An image brought to a size: bilinear and antialiased, its borders black; a mask to the nearest pixel.
+
+    Args:
+        image: of any mode that can be resized.
+        size: (height, width).
+        resize: how.
+        border: of a mask, the value of borders that `pad` adds; None for an image.
+    """
     from PIL import Image
 
     height, width = size
     if image.size == (width, height):
         return image
-    how = Image.Resampling.BILINEAR
+    how = Image.Resampling.BILINEAR if border is None else Image.Resampling.NEAREST
     if resize == "stretch":
         return image.resize((width, height), how)
     ratios = (width / image.width, height / image.height)
@@ -359,7 +369,7 @@ def _resized(image: Image.Image, size: Sequence[int], resize: Resize) -> Image.I
         left, top = max(left, 0), max(top, 0)
         return image.resize((width, height), how, box=(left, top, image.width - left, image.height - top))
     inner = (max(1, round(image.width * min(ratios))), max(1, round(image.height * min(ratios))))
-    padded = Image.new(image.mode, (width, height))
+    padded = Image.new(image.mode, (width, height), border or 0)
     padded.paste(image.resize(inner, how), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return padded
 

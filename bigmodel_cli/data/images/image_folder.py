@@ -120,7 +120,7 @@ class _Found:
             yield f"{_count(self.hidden, 'hidden file or folder', 'hidden files or folders')} left aside"
         if self.beside:
             images = _count(len(self.beside), "image")
-            yield f"{images} beside the class folders left aside: {_listed(self.beside)}"
+            yield f"{images} beside the class folders left aside: {listed(self.beside)}"
         for base, label in self.empty:
             yield f"class `{label}` has no images in {base}"
 
@@ -129,7 +129,8 @@ def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first of some names of files or folders, and how many more there are."""
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     return ", ".join(map(shown, names[:LISTED])) + more
 
@@ -175,12 +176,12 @@ class ImageFolderSource:
         found.empty += [pair for pair in labels if pair not in left]
         classes = _classes(files, found, path)
         headers = [file.header for part in files.values() for file in part if file.header is not None]
-        channels, about_color = _channels(color, headers)
-        height, width = image_size or _common_size(headers)
+        channels, about_color = channels_of(color, headers)
+        height, width = image_size or common_size(headers)
         self._size = None if image_size is None else (height, width)
         self._channels, self._resize = channels, resize
         self._files = {
-            base: sorted(part, key=lambda file: _place(file.relative)) for base, part in files.items()
+            base: sorted(part, key=lambda file: hashed_place(file.relative)) for base, part in files.items()
         }
         label_of = {name: index for index, name in enumerate(classes)}
         self._labels = {
@@ -304,7 +305,8 @@ class ImageFolderSource:
         )
 
 
-def _place(relative: str) -> bytes:
+def hashed_place(relative: str) -> bytes:
+    """Sorts files by a hash of their path within the folder."""
     return hashlib.blake2b(os.fsencode(relative), digest_size=8).digest()
 
 
@@ -341,13 +343,13 @@ def _check_splits(path: str, by_base: Mapping[str, Sequence[str]], found: _Found
     for base, names in by_base.items():
         if base and len(names) > 1:
             raise DataError(
-                f"dataset.path: {shown(path)}: the folders {_listed(names)} are all {base}; bring them "
+                f"dataset.path: {shown(path)}: the folders {listed(names)} are all {base}; bring them "
                 "into one"
             )
     if "train" not in by_base:
         raise DataError(
             f"dataset.path: {shown(path)}: has "
-            f"{_listed([n for names in by_base.values() for n in names])}, but no "
+            f"{listed([n for names in by_base.values() for n in names])}, but no "
             "folder `train`; add it, or give the folder of the classes"
         )
     strange = [name for name in by_base.get("", ()) if any(_walk(f"{path}/{name}", name, _Found()))]
@@ -355,7 +357,7 @@ def _check_splits(path: str, by_base: Mapping[str, Sequence[str]], found: _Found
         raise DataError(
             f"dataset.path: {shown(path)}: has folders of splits "
             f"({', '.join(sorted(set(by_base) - {''}))}) and beside "
-            f"them images in {_listed(strange)}; move these elsewhere, or into a split"
+            f"them images in {listed(strange)}; move these elsewhere, or into a split"
         )
 
 
@@ -439,14 +441,14 @@ def _probed(
         DataError: one cannot, and `strict`.
     """
     whole = [file for part in files.values() for file in part]
-    heads = list(_heads([file.path for file in whole]))
-    broken = [head for head in heads if isinstance(head, str)]
+    found = list(heads([file.path for file in whole]))
+    broken = [head for head in found if isinstance(head, str)]
     if broken and strict:
         more = f" (and {_count(len(broken) - 1, 'more file')} cannot be read)" if len(broken) > 1 else ""
         raise DataError(
             f"dataset.path: {broken[0]}{more}; mend or remove such files, or set dataset.on_error: skip"
         )
-    known = iter(heads)
+    known = iter(found)
     intact = {
         base: [file._replace(header=head) for file in part if isinstance(head := next(known), Header)]
         for base, part in files.items()
@@ -455,7 +457,7 @@ def _probed(
     return intact, [reason.removeprefix(prefix) for reason in broken]
 
 
-def _heads(paths: Sequence[str]) -> Iterator[Header | str]:
+def heads(paths: Sequence[str]) -> Iterator[Header | str]:
     """What each file's head says, or why it cannot be read."""
     first, rest = paths[:PROBED_AT_ONCE], paths[PROBED_AT_ONCE:]
     started, worked = time.perf_counter(), time.thread_time()
@@ -466,8 +468,8 @@ def _heads(paths: Sequence[str]) -> Iterator[Header | str]:
         return
     chunks = [rest[start : start + PROBED_AT_ONCE] for start in range(0, len(rest), PROBED_AT_ONCE)]
     with ThreadPoolExecutor(PROBING_THREADS) as threads:
-        for heads in threads.map(_some_heads, chunks):
-            yield from heads
+        for some in threads.map(_some_heads, chunks):
+            yield from some
 
 
 def _some_heads(paths: Iterable[str]) -> list[Header | str]:
@@ -501,7 +503,7 @@ def _classes(files: Mapping[str, Sequence[_File]], found: _Found, path: str) -> 
     if lacking:
         base = next(base for base, part in labels.items() if lacking[0] in part)
         raise DataError(
-            f"dataset.path: {where}: there are images of {_listed(lacking)} in {base}, but none in "
+            f"dataset.path: {where}: there are images of {listed(lacking)} in {base}, but none in "
             "train; add some "
             f"there, or remove {'that class' if len(lacking) == 1 else 'these classes'}"
         )
@@ -514,7 +516,7 @@ def _classes(files: Mapping[str, Sequence[_File]], found: _Found, path: str) -> 
 
 
 def _folders(names: Sequence[str]) -> str:
-    return f"the class folder{'' if len(names) == 1 else 's'} {_listed(names)}"
+    return f"the class folder{'' if len(names) == 1 else 's'} {listed(names)}"
 
 
 def _too_few_classes(where: str, path: str, label: str) -> str:
@@ -522,11 +524,11 @@ def _too_few_classes(where: str, path: str, label: str) -> str:
     inner = _content(f"{path}/{label}", _Found())[0] if Path(path, label).is_dir() else []
     if len(inner) > 1:
         within = shown(f"{path}/{label}")
-        message += f"; should the folders within it be the classes ({_listed(inner)}), give {within}"
+        message += f"; should the folders within it be the classes ({listed(inner)}), give {within}"
     return message
 
 
-def _channels(color: str, headers: Sequence[Header]) -> tuple[int, list[str]]:
+def channels_of(color: str, headers: Sequence[Header]) -> tuple[int, list[str]]:
     """Channels of the images, and what to say of it."""
     notes = []
     grey = sum(header.grey for header in headers)
@@ -545,7 +547,7 @@ def _channels(color: str, headers: Sequence[Header]) -> tuple[int, list[str]]:
     return {"gray": 1, "rgb": 3, "rgba": 4}[color], notes
 
 
-def _common_size(headers: Sequence[Header]) -> tuple[int, int]:
+def common_size(headers: Sequence[Header]) -> tuple[int, int]:
     """The one (height, width) that all have.
 
     Raises:
@@ -578,7 +580,7 @@ def _groups(pattern: str | None, files: Mapping[str, Sequence[_File]]) -> dict[s
     )  # fmt: skip
     if lacking:
         raise DataError(
-            f"dataset.group_pattern: `{pattern}` finds no group in {_listed(lacking)}; it is searched in "
+            f"dataset.group_pattern: `{pattern}` finds no group in {listed(lacking)}; it is searched in "
             "the path "
             "within the folder"
         )

@@ -11,7 +11,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,11 +47,19 @@ class Rows:
         ids: `file:line`, or `file:row` for Parquet; of every row.
         errors: why a row cannot be read, one for each id; empty for one that can.
         cells: column key -> raw cells (n,) of the rows that can be read, as `columns.RAW_DTYPES` says.
+        beside: the same of the columns beside.
+        unfit: what is wrong with a cell beside, one for each id; empty where nothing is.
     """
 
     ids: list[str]
     errors: list[str]
     cells: dict[str, np.ndarray]
+    beside: dict[str, np.ndarray]
+    unfit: list[str]
+
+
+Beside = Callable[[Sequence[str]], Sequence[Column]]
+"""The columns of a table -> those to read beside what the model takes: a cell of theirs costs no row."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,16 @@ class NewRows:
         self,
         place: str,
         columns: Sequence[Column],
+        beside: Sequence[Column],
         reader: CellReader,
-        extra: Sequence[str],
+        head: Sequence[str],
         batches: Iterator[_Batch],
     ):
-        self.extra = tuple(extra)
-        self._place, self._columns, self._reader, self._batches = place, columns, reader, batches
+        known = {column.name for column in (*columns, *beside)}
+        self.extra = tuple(name for name in head if name not in known)
+        self._place, self._columns, self._beside = place, columns, beside
+        self._all = (*columns, *beside)
+        self._reader, self._batches = reader, batches
 
     def __iter__(self) -> Iterator[Rows]:
         """Some thousand rows at a time.
@@ -106,23 +118,33 @@ class NewRows:
         ]
         whole = np.flatnonzero([not error for error in errors])
         sound = np.ones(len(whole), bool)
+        asides = [""] * len(ids)
         read = []
-        for column, cells in zip(self._columns, batch.cells, strict=True):
+        for place, (column, cells) in enumerate(zip(self._all, batch.cells, strict=True)):
             values, bad = self._reader.read(cells, column.kind)
             read.append(values)
             if bad is None:
                 continue
-            sound &= ~bad
+            messages = errors if place < len(self._columns) else asides
+            if messages is errors:
+                sound &= ~bad
             for index in np.flatnonzero(bad):
                 row = whole[index]
                 message = unfit(ids[row], column.name, cells[int(index)].as_py(), column.kind, "correct it")
-                errors[row] = errors[row] or message
+                messages[row] = messages[row] or message
         mask = pa.array(sound)
-        raw = {
-            column.key: cell_forms.raw(values if sound.all() else values.filter(mask), column.kind)
-            for column, values in zip(self._columns, read, strict=True)
-        }
-        return Rows(ids, errors, raw)
+        raw = [
+            cell_forms.raw(values if sound.all() else values.filter(mask), column.kind)
+            for column, values in zip(self._all, read, strict=True)
+        ]
+        inputs = len(self._columns)
+        return Rows(
+            ids,
+            errors,
+            {column.key: cells for column, cells in zip(self._columns, raw[:inputs], strict=True)},
+            {column.name: cells for column, cells in zip(self._beside, raw[inputs:], strict=True)},
+            asides,
+        )
 
 
 def read_rows(
@@ -133,6 +155,7 @@ def read_rows(
     text: Delimited | None = None,
     target: Sequence[str] = (),
     name: str = STANDARD_INPUT,
+    beside: Beside = lambda _: (),
 ) -> NewRows:
     """New rows of a CSV, TSV, Parquet or JSON lines file, or of an open text of CSV, as raw cells.
 
@@ -148,30 +171,30 @@ def read_rows(
             just the target is understood.
         target: names of the target's columns, which may be there or not.
         name: what to call a stream in messages and ids.
+        beside: further columns to read, such as labels.
 
     Raises:
         DataError: a file that is not there, cannot be read as a table, or lacks a column.
     """
     reader = reader or CellReader()
     text = text or Delimited(missing_values=reader.missing_values)
-    names = [column.name for column in columns]
     if not isinstance(table, (str, Path)):
-        head, batches = _text_rows(table, name, "", text, names, target)
-        return NewRows(name, columns, reader, [item for item in head if item not in names], batches)
+        head, others, batches = _text_rows(table, name, "", text, columns, beside, target)
+        return NewRows(name, columns, others, reader, head, batches)
     path = Path(table)
     if not path.is_file():
         what = "is a folder, not a table" if path.is_dir() else "there is no such file"
         raise DataError(f"{path}: {what}")
     suffix = table_files.suffix(path)
     if suffix in parquet_reading.SUFFIXES:
-        head, batches = _parquet_rows(path, columns, reader)
+        head, others, batches = _parquet_rows(path, columns, beside, reader)
     elif suffix in JSON_SUFFIXES:
         # JSON writes numbers in one way.
         reader = replace(reader, decimal=".")
-        head, batches = _json_rows(path, names)
+        head, others, batches = _json_rows(path, columns, beside)
     else:
-        head, batches = _text_rows(path, str(path), suffix, text, names, target)
-    return NewRows(str(path), columns, reader, [item for item in head if item not in names], batches)
+        head, others, batches = _text_rows(path, str(path), suffix, text, columns, beside, target)
+    return NewRows(str(path), columns, others, reader, head, batches)
 
 
 def reading(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,8 +213,12 @@ def reading(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require(names: Sequence[str], head: Sequence[str], place: str, hint: str = "") -> None:
-    lacking = [name for name in names if name not in head]
+_Found = tuple[Sequence[str], Sequence[Column], Iterator[_Batch]]
+"""The head of a table, the columns beside, and the rows."""
+
+
+def _require(columns: Sequence[Column], head: Sequence[str], place: str, hint: str = "") -> None:
+    lacking = [column.name for column in columns if column.name not in head]
     if lacking:
         shown = ", ".join(f"`{name}`" for name in lacking[:8])
         raise DataError(
@@ -215,10 +242,11 @@ def _text_rows(
     place: str,
     suffix: str,
     text: Delimited,
-    names: Sequence[str],
+    columns: Sequence[Column],
+    beside: Beside,
     target: Sequence[str],
-) -> tuple[Sequence[str], Iterator[_Batch]]:
-    """The head, and the rows as texts."""
+) -> _Found:
+    """The rows are texts."""
     stack = ExitStack()
     try:
         lines: Any = table
@@ -234,18 +262,19 @@ def _text_rows(
     try:
         complete = len(start) < delimited.LOOK_BYTES
         dialect = text.see(start.removeprefix("\ufeff"), place, suffix, complete, target)
-        _require(names, dialect.names, place, "" if text.header else "; names come from dataset.names")
+        _require(columns, dialect.names, place, "" if text.header else "; names come from dataset.names")
+        others = beside(dialect.names)
     except DataError:
         stack.close()
         raise
-    where = [dialect.names.index(name) for name in names]
+    where = [dialect.names.index(column.name) for column in (*columns, *others)]
     rows = dialect.rows(_lines(start.removeprefix("\ufeff"), lines))
 
     def batches() -> Iterator[_Batch]:
         with stack:
             yield from _text_batches(rows, len(dialect.names), where, dialect.header, place, text.encoding)
 
-    return dialect.names, batches()
+    return dialect.names, others, batches()
 
 
 def _lines(start: str, rest: TextIO) -> Iterator[str]:
@@ -311,14 +340,13 @@ def _sound(text: str) -> bool:
 # Parquet
 
 
-def _parquet_rows(
-    path: Path, columns: Sequence[Column], reader: CellReader
-) -> tuple[Sequence[str], Iterator[_Batch]]:
+def _parquet_rows(path: Path, columns: Sequence[Column], beside: Beside, reader: CellReader) -> _Found:
     table = parquet_reading.Parquet(reader.missing_values)
     head = table.head(path)
-    names = [column.name for column in columns]
-    _require(names, [*head], str(path))
-    for column in columns:
+    _require(columns, [*head], str(path))
+    others = beside([*head])
+    names = [column.name for column in (*columns, *others)]
+    for column in (*columns, *others):
         if column.kind not in cell_forms.kinds_of(head[column.name]):
             raise DataError(
                 f"{path}: column `{column.name}` is {head[column.name]}, and the model takes "
@@ -332,13 +360,13 @@ def _parquet_rows(
             row += batch.num_rows
             yield _Batch(numbers, [""] * batch.num_rows, batch.columns)
 
-    return [*head], batches()
+    return [*head], others, batches()
 
 
 # JSON lines
 
 
-def _json_rows(path: Path, names: Sequence[str]) -> tuple[Sequence[str], Iterator[_Batch]]:
+def _json_rows(path: Path, columns: Sequence[Column], beside: Beside) -> _Found:
     try:
         with open_bytes(path) as lines:
             first = next(filter(None, map(bytes.strip, lines)), None)
@@ -352,14 +380,17 @@ def _json_rows(path: Path, names: Sequence[str]) -> tuple[Sequence[str], Iterato
         # That line is reported with the others.
         head = []
     if head:
-        _require(names, head, str(path))
-    return head, _json_batches(path, names)
+        _require(columns, head, str(path))
+    others = beside(head)
+    names = [column.name for column in columns]
+    return head, others, _json_batches(path, names, [column.name for column in others])
 
 
-def _json_batches(path: Path, names: Sequence[str]) -> Iterator[_Batch]:
+def _json_batches(path: Path, names: Sequence[str], others: Sequence[str]) -> Iterator[_Batch]:
     numbers: list[int] = []
     errors: list[str] = []
     found: list[list[str | None]] = []
+    width = len(names) + len(others)
     try:
         with open_bytes(path) as lines:
             for number, line in enumerate(lines, 1):
@@ -368,17 +399,20 @@ def _json_batches(path: Path, names: Sequence[str]) -> Iterator[_Batch]:
                 numbers.append(number)
                 try:
                     row = _object(line)
-                    found.append([_json_cell(row, name) for name in names])
+                    cells = [_json_cell(row, name) for name in names]
+                    found.append(
+                        [*cells, *(_json_cell(row, name) if name in row else None for name in others)]
+                    )
                     errors.append("")
                 except ValueError as error:
                     errors.append(str(error))
                 if len(numbers) >= BATCH_ROWS:
-                    yield _Batch(numbers, errors, _arrays(found, len(names)))
+                    yield _Batch(numbers, errors, _arrays(found, width))
                     numbers, errors, found = [], [], []
     except OSError as error:
         raise table_files.unreadable(path, error) from error
     if numbers:
-        yield _Batch(numbers, errors, _arrays(found, len(names)))
+        yield _Batch(numbers, errors, _arrays(found, width))
 
 
 def _object(line: bytes) -> dict[str, Any]:

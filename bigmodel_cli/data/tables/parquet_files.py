@@ -42,7 +42,8 @@ def parquet(
         columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
         task: auto takes strings, booleans and up to 20 different integers for classes, other numbers for a
             regression. With multi_label a row may have any number of labels: of several columns in `target`,
-            or in the cells of one.
+            or in the cells of one. A language_model, or masked_language_model, learns the column of text that
+            `target` names, and leaves the others out.
         label_separator: between the labels in a cell, where one column holds them, such as `comedy|drama`;
             null takes `|`. A row with an empty cell has none.
         drop_missing: rows to leave out: none, those with any missing cell in a feature or the target, with a

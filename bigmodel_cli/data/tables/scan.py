@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from bigmodel_cli.columns import ColumnKind
-from bigmodel_cli.contracts import Task
+from bigmodel_cli.contracts import LANGUAGE_TASKS, Task
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.cells import CellReader
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind, Inferred, infer
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest
 from bigmodel_cli.data.tables.label_targets import SEPARATOR, FlagTargets, LabelSetTargets
-from bigmodel_cli.data.tables.targets import LabelTargets, NumberTargets, Targets
+from bigmodel_cli.data.tables.targets import LabelTargets, NumberTargets, Targets, TextTargets
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-AskedTask = Literal["auto", "classification", "multi_label", "regression"]
+AskedTask = Literal[
+    "auto", "classification", "multi_label", "regression", "language_model", "masked_language_model"
+]  # fmt: skip
 
 LabelSeparator = Annotated[str, Field(min_length=1)]
 
@@ -108,6 +110,7 @@ def _listed(names: Sequence[str]) -> str:
 class _Scanner:
     def __init__(self, table: TableFormat, files: Paths, options: TableOptions):
         self._table, self._files, self._options = table, files, options
+        self._language = options.task in LANGUAGE_TASKS
         self._notes: list[str] = []
         self._types = self._heads()
         self._names = list(self._types)
@@ -224,6 +227,9 @@ class _Scanner:
 
     def _check_target(self) -> None:
         options = self._options
+        if self._language:
+            self._check_text()
+            return
         several = len(options.target) > 1
         if several and options.task == "classification":
             raise DataError(
@@ -260,6 +266,21 @@ class _Scanner:
                     "leave it out or declare it numeric"
                 )
 
+    def _check_text(self) -> None:
+        """The target of a language model is its input."""
+        name, *others = self._options.target
+        if others:
+            raise DataError(
+                f"dataset.target: a language model learns one column of text, got {len(others) + 1}; name one"
+            )
+        if (declared := self._options.columns.get(name)) not in (None, "text"):
+            raise DataError(
+                f"dataset.columns: `{name}`, which the language model learns, is declared {declared}; make it "
+                "text, or leave it out"
+            )
+        if self._options.label_separator is not None:
+            raise DataError("dataset.label_separator: is for dataset.task: multi_label; leave it out")
+
     def _understand(self) -> None:
         """Kinds of all columns, features among them."""
         sample = self._sample()
@@ -281,10 +302,15 @@ class _Scanner:
             inferred = infer(name, sample[name], options.reader)
             if name in options.target:
                 self._kinds[name] = self._target_kind(name, inferred)
+                if self._language:
+                    self._features.append(name)
                 if inferred.whole:
                     self._whole.add(name)
                 continue
             self._kinds[name] = inferred.kind if declared is None or declared == "ignore" else declared
+            if self._language:
+                # It learns the one column.
+                continue
             if declared is None:
                 self._judge(name, inferred)
             elif declared != "ignore":
@@ -312,7 +338,9 @@ class _Scanner:
     def _target_kind(self, name: str, inferred: Inferred) -> ColumnKind:
         options = self._options
         kind: ColumnKind
-        if options.task == "multi_label":
+        if self._language:
+            kind = "text"
+        elif options.task == "multi_label":
             kind = "boolean" if len(options.target) > 1 else "categorical"
         elif options.task == "regression" or len(options.target) > 1:
             kind = "numeric"
@@ -360,6 +388,8 @@ class _Scanner:
 
     def _new_targets(self) -> Targets:
         names, options = self._options.target, self._options
+        if options.task in LANGUAGE_TASKS:
+            return TextTargets(names[0], options.task)
         if options.task == "multi_label":
             if len(names) > 1:
                 return FlagTargets(names)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli.columns import MISSING_DATE, RAW_DTYPES, Column, ColumnKind
-from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec
+from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, InputSpec, TargetSpec
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest, unreadable
 from bigmodel_cli.data.tables.scan import TableOptions, scan
@@ -71,7 +71,7 @@ class TableSource:
             raise unreadable(error.filename or name, error) from error
         kinds, features = self._scan.kinds, self._scan.features
         columns = tuple(Column(feature, kinds[feature]) for feature in features)
-        classes = self._scan.task == "classification"
+        classes = self._scan.task in ("classification", *LANGUAGE_TASKS)
         target = TargetSpec(
             () if classes else (len(self._scan.target_names),),
             "int32" if classes else "float32",

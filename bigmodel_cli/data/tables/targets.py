@@ -194,6 +194,30 @@ class LabelTargets:
         return names, np.array([places[text] for text in texts])
 
 
+class TextTargets:
+    """A column of text that a language model learns: its targets are known behind the preparation."""
+
+    def __init__(self, name: str, task: Task):
+        self._name, self._task = name, task
+        self._missing: dict[str, list[np.ndarray]] = {}
+
+    def start(self, base: str) -> None:
+        """Begin a base split."""
+        self._base = self._missing[base] = []
+
+    def add(self, cells: Mapping[str, pa.Array]) -> None:
+        """Take some more rows of it."""
+        self._base.append(cells[self._name].is_null().to_numpy(zero_copy_only=False))
+
+    def finish(self, kept: Mapping[str, np.ndarray | None]) -> Found:
+        """A zero (n,) int32 for each of the rows kept."""
+        import numpy as np
+
+        found = {base: kept_rows(np.concatenate(parts), kept[base]) for base, parts in self._missing.items()}
+        require_present(self._name, sum(int(gone.sum()) for gone in found.values()), found)
+        return Found(self._task, {base: np.zeros(len(gone), np.int32) for base, gone in found.items()}, ())
+
+
 def kept_rows(values: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
     """Those at the positions kept, (m,); all where that is None."""
     return values if kept is None else values[kept]

@@ -246,10 +246,10 @@ class TestSource:
 
     def test_threads_read_the_same_heads(self, folder, monkeypatch):
         paths = [str(path) for path in sorted(folder.rglob("*.png"))]
-        expected = list(module._heads(paths))
+        expected = list(module.heads(paths))
         monkeypatch.setattr(module, "PROBED_AT_ONCE", 3)
         monkeypatch.setattr(module, "WAIT_SECONDS", -1.0)
-        assert list(module._heads(paths)) == expected
+        assert list(module.heads(paths)) == expected
 
 
 class TestBadInput:
