@@ -135,8 +135,8 @@ class DataSpec:
         name: as the config names it.
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
         task: classification (one class out of several), multi_label (any number of labels),
-            segmentation (a class for each pixel), regression, language_model (each token of a text from those before) or
-            masked_language_model (hidden tokens from the others).
+            segmentation (a class for each pixel), regression, language_model (each token of a text from
+            those before) or masked_language_model (hidden tokens from the others).
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.

@@ -43,6 +43,11 @@ def test_tokens_become_a_text_again(split, expected):
     assert text_of(column, [2, 3, 1, 0, 2]) == expected
 
 
+def test_word_pieces_are_put_together():
+    column = Column("text", "text", vocabulary=("run", "##ning", "far"), length=3, split="word_piece")
+    assert text_of(column, [2, 3, 4, 2, 0]) == "running far run"
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bigmodel_cli.cli import console
+from bigmodel_cli import formatting
 from bigmodel_cli.comparison import Comparison, Cost
 from bigmodel_cli.comparison.differences import Difference
 from bigmodel_cli.comparison.pairing import PairedResult
@@ -82,7 +82,7 @@ def _data(found: Comparison) -> Table:
     rows = [
         (
             f"{item.split} examples",
-            *("-" if count is None else console.count(count) for count in item.examples),
+            *("-" if count is None else formatting.count(count) for count in item.examples),
             same[item.same],
         )
         for item in found.splits
@@ -95,7 +95,7 @@ def _data(found: Comparison) -> Table:
 
 
 def _scores(found: Comparison, caption: str, scores: Sequence[ScoreRow], notes: Sequence[str] = ()) -> Table:
-    rows = tuple((console.label(item.metric), *map(_score, item.scores)) for item in scores)
+    rows = tuple((formatting.label(item.metric), *map(_score, item.scores)) for item in scores)
     best = frozenset((row, run + 1) for row, item in enumerate(scores) for run in item.best)
     columns = ("metric", *found.labels) if rows else ()
     return Table(caption, columns, rows, best, tuple(range(1, len(columns))), tuple(notes))
@@ -105,8 +105,9 @@ def _score(score: Score | None) -> str:
     if score is None:
         return "-"
     if score.low is None or score.high is None:
-        return console.metric(score.value)
-    return f"{console.metric(score.value)} ({console.metric(score.low)} to {console.metric(score.high)})"
+        return formatting.metric(score.value)
+    interval = f"{formatting.metric(score.low)} to {formatting.metric(score.high)}"
+    return f"{formatting.metric(score.value)} ({interval})"
 
 
 def _paired(found: Comparison) -> Table:
@@ -120,7 +121,7 @@ def _paired(found: Comparison) -> Table:
         elif result.reason:
             notes.append(f"{label}: {result.reason}")
         for metric, reason in (result.left_out or {}).items():
-            if (line := f"{console.label(metric)}: {reason}") not in notes:
+            if (line := f"{formatting.label(metric)}: {reason}") not in notes:
                 notes.append(line)
     columns: tuple[str, ...] = ("run", "metric", "difference", "95% interval", "p")
     columns += ("p (Holm)", "test") if several else ("test",)
@@ -144,7 +145,7 @@ def _tests(label: str, result: PairedResult, several: bool) -> Iterator[tuple[st
         interval = f"{_signed(test.low)} to {_signed(test.high)}"
         yield (
             label,
-            console.label(test.metric),
+            formatting.label(test.metric),
             _signed(test.difference),
             interval,
             *("<0.0001" if p < 1e-4 else f"{p:.4f}" for p in p_values),
@@ -153,17 +154,17 @@ def _tests(label: str, result: PairedResult, several: bool) -> Iterator[tuple[st
 
 
 def _signed(value: float) -> str:
-    return "0" if value == 0 else ("+" if value > 0 else "") + console.metric(value)
+    return "0" if value == 0 else ("+" if value > 0 else "") + formatting.metric(value)
 
 
 _COSTS: tuple[tuple[str, Callable[[Cost], Any], Callable[[Any], str]], ...] = (
     ("device", lambda cost: cost.device, str),
-    ("training, examples/s", lambda cost: cost.examples_per_second, console.count),
-    ("training time", lambda cost: cost.seconds, console.duration),
-    ("epochs", lambda cost: cost.epochs, console.count),
-    ("parameters", lambda cost: cost.parameters, console.count),
-    ("operations an example", lambda cost: cost.flops, lambda value: console.si(value, "FLOP")),
-    ("model.keras", lambda cost: cost.model_bytes, lambda value: console.si(value, "B")),
+    ("training, examples/s", lambda cost: cost.examples_per_second, formatting.count),
+    ("training time", lambda cost: cost.seconds, formatting.duration),
+    ("epochs", lambda cost: cost.epochs, formatting.count),
+    ("parameters", lambda cost: cost.parameters, formatting.count),
+    ("operations an example", lambda cost: cost.flops, lambda value: formatting.si(value, "FLOP")),
+    ("model.keras", lambda cost: cost.model_bytes, lambda value: formatting.si(value, "B")),
 )
 
 

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bigmodel_cli.formatting import count, duration, label, metric, si
 from bigmodel_cli.rundir import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-
-__all__ = ["console", "count", "duration", "label", "metric", "print_json", "si", "table"]
 
 _WIDEST = 100_000
 

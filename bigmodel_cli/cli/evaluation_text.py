@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bigmodel_cli import rundir
+from bigmodel_cli import formatting, rundir
 from bigmodel_cli.cli import console
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _show_scores(evaluation: Evaluation) -> None:
     report, linear = evaluation.report, evaluation.linear_baseline
     rows = []
     for name, interval in report.scores.items():
-        rows.append((console.label(name), _value(interval), _range(interval),
+        rows.append((formatting.label(name), _value(interval), _range(interval),
                      _number(report.baseline.scores.get(name)),
                      *([_number(linear.scores.get(name))] if linear else [])))  # fmt: skip
     heads = ("metric", "value", "95% interval", "baseline", *(["linear"] if linear else []))
@@ -81,9 +81,9 @@ def _show_calibration(evaluation: Evaluation) -> None:
         click.echo(f"\ncalibration error {found.error:.2%}")
         return
     click.echo(
-        f"\ncalibration error {found.error:.2%}, loss {console.metric(loss.value)}; with temperature "
-        f"{found.temperature:.3g} {found.error_after:.2%} and {console.metric(found.loss_after)} (fitted on "
-        f"{found.fitted_on['examples']:,} validation examples)"
+        f"\ncalibration error {found.error:.2%}, loss {formatting.metric(loss.value)}; with temperature "
+        f"{found.temperature:.3g} {found.error_after:.2%} and {formatting.metric(found.loss_after)} (fitted "
+        f"on {found.fitted_on['examples']:,} validation examples)"
     )
 
 
@@ -95,11 +95,11 @@ def _show_threshold(found: Threshold | None) -> None:
         return
     click.echo(f"\nthreshold on the probability of {found.positive}, with the {found.criterion}:")
     rows = [
-        (console.label(name), _value(half), _range(half), _value(found.at_chosen[name]),
+        (formatting.label(name), _value(half), _range(half), _value(found.at_chosen[name]),
          _range(found.at_chosen[name]))
         for name, half in found.at_half.items()
     ]  # fmt: skip
-    heads = ("metric", "at 0.5", "95% interval", f"at {console.metric(found.value)}", "95% interval")
+    heads = ("metric", "at 0.5", "95% interval", f"at {formatting.metric(found.value)}", "95% interval")
     console.table(heads, rows, right=(1, 3))
 
 
@@ -113,7 +113,7 @@ def _show_groups(found: Grouping) -> None:
     ]  # fmt: skip
     shown = rows[:_CLASSES_SHOWN]
     click.echo()
-    heads = (f"by {found.by}", "examples", found.metric, "95% interval", *map(console.label, others))
+    heads = (f"by {found.by}", "examples", found.metric, "95% interval", *map(formatting.label, others))
     console.table(heads, shown, right=(1, 2, *range(4, 4 + len(others))))
     if len(shown) < len(rows):
         click.echo(f"the {len(shown)} worst of {len(rows)} groups; all are in metrics.json")
@@ -122,7 +122,7 @@ def _show_groups(found: Grouping) -> None:
     else:
         click.echo(
             f"worst: {found.worst}; {found.metric} differs from the best by "
-            f"{console.metric(found.gap.value)}, 95% interval {_range(found.gap)}"
+            f"{formatting.metric(found.gap.value)}, 95% interval {_range(found.gap)}"
         )
 
 
@@ -134,15 +134,17 @@ def _order(score: Interval | None, metric: str) -> float:
 
 
 def _value(interval: Interval | None) -> str:
-    return "undefined" if interval is None else console.metric(interval.value)
+    return "undefined" if interval is None else formatting.metric(interval.value)
 
 
 def _range(interval: Interval | None) -> str:
-    return "" if interval is None else f"{console.metric(interval.low)} to {console.metric(interval.high)}"
+    return (
+        "" if interval is None else f"{formatting.metric(interval.low)} to {formatting.metric(interval.high)}"
+    )
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else console.metric(value)
+    return "" if value is None else formatting.metric(value)
 
 
 def _show_labels(report: MultiLabelReport) -> None:
@@ -182,9 +184,9 @@ def _show_classes(report: ClassificationReport) -> None:
         (
             item.name,
             f"{item.support:,}",
-            console.metric(item.precision.value),
-            console.metric(item.recall.value) if item.recall else "none here",
-            console.metric(item.f1.value) if item.f1 else "none here",
+            formatting.metric(item.precision.value),
+            formatting.metric(item.recall.value) if item.recall else "none here",
+            formatting.metric(item.f1.value) if item.f1 else "none here",
         )
         for item in shown
     ]
@@ -201,20 +203,20 @@ def _show_least_squares(found: LeastSquares, evaluation: Evaluation) -> None:
     for column, target in enumerate(spec.target.names):
         prefix = f"{target}: " if len(spec.target.names) > 1 else ""
         rows += [
-            (f"{prefix}slope of {name}", console.metric(row[column]), console.metric(exact[column]))
+            (f"{prefix}slope of {name}", formatting.metric(row[column]), formatting.metric(exact[column]))
             for name, row, exact in zip(features, found.slopes, found.exact_slopes, strict=True)
         ][:_CLASSES_SHOWN]
         rows.append(
             (
                 f"{prefix}intercept",
-                console.metric(found.intercepts[column]),
-                console.metric(found.exact_intercepts[column]),
+                formatting.metric(found.intercepts[column]),
+                formatting.metric(found.exact_intercepts[column]),
             )
         )
     click.echo()
     console.table(("coefficient", "trained", "least squares"), rows, right=(1, 2))
     if found.mse_ratio is not None:
         click.echo(
-            f"MSE of least squares {console.metric(found.exact_mse)}; "
+            f"MSE of least squares {formatting.metric(found.exact_mse)}; "
             f"trained / least squares {found.mse_ratio:.4f}"
         )

@@ -37,10 +37,12 @@ _SHOWN = 10
     help="A .csv, .jsonl, .parquet or .npz file, or - [RUN/predictions/predictions.csv].",
 )
 @click.option("--resume", is_flag=True, help="Go on where the same command was cut off.")
-@click.option("--top-k",
+@click.option(
+    "--top-k",
     type=click.IntRange(1),
     metavar="K",
-    help="The K likeliest classes in columns; of a language model, the tokens that it draws from.")
+    help="The K likeliest classes in columns; of a language model, the tokens that it draws from.",
+)
 @click.option("--logits", is_flag=True, help="What the probabilities are the softmax of.")
 @click.option("--probabilities", is_flag=True, help="Of every class [unless other columns are asked for].")
 @click.option(
@@ -77,7 +79,8 @@ def command(
 
     RUN is a run directory, a config (its newest run), or nothing (the newest run of all). INPUT is an image,
     a folder of images, a .npy, .npz or .csv file, a number (or several: 1,2,3), a pattern such as '*.png', or
-    - for standard input; of a language model it is a prompt to go on with. Any number of inputs takes the same memory.
+    - for standard input; of a language model it is a prompt to go on with. Any number of inputs takes the
+    same memory.
     """
     from bigmodel_cli import engine
 
@@ -221,6 +224,7 @@ def _holds_runs(path: Path) -> bool:
 
 
 def _show(found: Predictions) -> None:
+    from bigmodel_cli import formatting
     from bigmodel_cli.cli import console
 
     rows = list(islice((row for row in found.rows() if not row.get("error")), _SHOWN))
@@ -230,12 +234,13 @@ def _show(found: Predictions) -> None:
     keys = [key for key in rows[0] if not key.startswith(hidden) and key != "error"][:8]
     texts = [
         tuple(
-            console.metric(value) if isinstance(value, float) else str(value) for value in map(row.get, keys)
+            formatting.metric(value) if isinstance(value, float) else str(value)
+            for value in map(row.get, keys)
         )
         for row in rows
     ]
     right = [index for index, key in enumerate(keys) if isinstance(rows[0][key], float)]
-    console.table([console.label(key) for key in keys], texts, right)
+    console.table([formatting.label(key) for key in keys], texts, right)
     if found.size > len(rows):
         click.echo(f"... the first {len(rows)} of {found.size:,}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from bigmodel_cli import formatting
 from bigmodel_cli.cli import console
 from bigmodel_cli.contracts import LANGUAGE_TASKS
 from bigmodel_cli.errors import BigmodelError
@@ -40,7 +41,7 @@ def short(name: str) -> str:
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """`loss 0.214  acc 0.936`, training metrics before validation metrics."""
-    return "  ".join(f"{short(name)} {console.metric(value)}" for name, value in metrics.items())
+    return "  ".join(f"{short(name)} {formatting.metric(value)}" for name, value in metrics.items())
 
 
 class _Steps(ProgressColumn):
@@ -114,7 +115,7 @@ class TrainingProgress:
             )
         self._line(
             f"  model    {plan.model.name}  {plan.parameters:,} parameters  "
-            f"{console.si(plan.flops, 'FLOP')} {one}"
+            f"{formatting.si(plan.flops, 'FLOP')} {one}"
         )
         precision, steps = choices["precision"], choices["steps_per_execution"]
         self._line(
@@ -173,7 +174,7 @@ class TrainingProgress:
         """One line, which stays."""
         self._close_bar()
         text = (
-            f"{self._epoch}  {console.duration(record.seconds)}  "
+            f"{self._epoch}  {formatting.duration(record.seconds)}  "
             f"{record.examples_per_second:,.0f} {self._unit}  "
             f"{'' if record.data_wait is None else f'data wait {record.data_wait:.0%}  '}"
             f"{metrics_text(record.metrics)}{'  best' if record.best else ''}"
@@ -202,12 +203,12 @@ class TrainingProgress:
             )
             return
         values = "  ".join(
-            f"{console.label(name)} {console.metric(value)}"
+            f"{formatting.label(name)} {formatting.metric(value)}"
             for name, value in outcome.metrics.items()
             if name.startswith("val_")
         )
         early = f", stopped early out of {outcome.planned_epochs}" if outcome.stopped_early else ""
-        took = console.duration(outcome.seconds)
+        took = formatting.duration(outcome.seconds)
         epochs = f"{outcome.epochs} epoch{'s' if outcome.epochs > 1 else ''} in {took}"
         self._line(f"best epoch {outcome.best_epoch}  {values}   {epochs}{early}", "bold", last_block=True)
         last = (

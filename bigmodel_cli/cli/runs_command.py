@@ -156,11 +156,11 @@ def _left_out(columns: Sequence[str], rows: Sequence[dict[str, str]], width: int
 
 
 def _row(facts: Facts) -> tuple[str, ...]:
-    from bigmodel_cli.cli import console
+    from bigmodel_cli import formatting
 
     summary = facts.summary
     validation = [
-        f"{console.label(name.removeprefix('val_'))} {console.metric(value)}"
+        f"{formatting.label(name.removeprefix('val_'))} {formatting.metric(value)}"
         for name, value in summary.get("metrics", {}).items()
         if name.startswith("val_") and value is not None
     ]
@@ -173,7 +173,7 @@ def _row(facts: Facts) -> tuple[str, ...]:
         f"{summary.get('epochs', 0)}/{planned}" if planned else "",
         str(summary.get("best_epoch") or ""),
         ", ".join(validation),
-        console.duration(summary["seconds"]) if "seconds" in summary else "",
+        formatting.duration(summary["seconds"]) if "seconds" in summary else "",
         ", ".join(facts.tags),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bigmodel_cli import formatting
 from bigmodel_cli.cli import console
 from bigmodel_cli.cli.progress import TrainingProgress
 from bigmodel_cli.errors import InterruptedTrainingError, TrainingFailedError
@@ -138,11 +139,11 @@ def _tables(series: Series, results: Sequence[Result], heading: str) -> None:
         ("metric", "mean", "deviation", "lowest", "highest", f"{series.kind.member}s"),
         [
             (
-                console.label(name),
-                console.metric(spread.mean),
-                "-" if spread.deviation is None else console.metric(spread.deviation),
-                console.metric(spread.low),
-                console.metric(spread.high),
+                formatting.label(name),
+                formatting.metric(spread.mean),
+                "-" if spread.deviation is None else formatting.metric(spread.deviation),
+                formatting.metric(spread.low),
+                formatting.metric(spread.high),
                 str(spread.count),
             )
             for name, spread in found.items()
@@ -161,17 +162,17 @@ def _tables(series: Series, results: Sequence[Result], heading: str) -> None:
 def _members(series: Series, results: Sequence[Result], names: Sequence[str]) -> None:
     def text(item: Result, name: str) -> str:
         value: Any = item.scores.get(name)
-        return "-" if value is None else console.metric(value)
+        return "-" if value is None else formatting.metric(value)
 
     click.echo()
     console.table(
-        ("run", "status", "best epoch", "examples", *map(console.label, names)),
+        ("run", "status", "best epoch", "examples", *map(formatting.label, names)),
         [
             (
                 str(series.path / item.label),
                 item.status,
                 str(item.best_epoch or "-"),
-                "-" if item.examples is None else console.count(item.examples),
+                "-" if item.examples is None else formatting.count(item.examples),
                 *(text(item, name) for name in names),
             )
             for item in results

@@ -36,8 +36,8 @@ from bigmodel_cli import devices
 from bigmodel_cli.contracts import Mixing, Moving
 from bigmodel_cli.data import shuffling
 from bigmodel_cli.data.disk_cache import DiskCache, Records
-from bigmodel_cli.data.reading import collect
 from bigmodel_cli.data.masking import Masking
+from bigmodel_cli.data.reading import collect
 from bigmodel_cli.data.sharing import Share
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Keeping:
         preparation: a text that tells `prepare` from others; part of the key of the disk cache.
         cache_dir: of the disk cache.
         cache_limit: bytes that all entries of the disk cache together may have.
-        derive: prepared inputs -> targets, where these are made of the inputs; None where the source has them.
+        derive: prepared inputs -> targets, where these are made of the inputs; None where the source has
+            them.
     """
 
     storage: Storage

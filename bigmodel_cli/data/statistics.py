@@ -132,7 +132,6 @@ def target_counts(spec: DataSpec, targets: np.ndarray) -> tuple[int, ...]:
     """
     import numpy as np
 
-
     if spec.task == "classification":
         return tuple(np.bincount(targets, minlength=spec.outputs).tolist())
     return tuple(np.count_nonzero(targets, axis=0).tolist())
@@ -278,8 +277,8 @@ def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
         asked, had = getattr(wanted, key), getattr(before, key)
         if asked != had:
             raise DataError(
-                f"dataset.prepare.text.{key}: is `{asked}` for `{column.name}`, but the run that `initialize` "
-                f"names has `{had}`; set the same, so that the tokens are those it learned"
+                f"dataset.prepare.text.{key}: is `{asked}` for `{column.name}`, but the run that "
+                f"`initialize` names has `{had}`; set the same, so that the tokens are those it learned"
             )
     length = before.length if wanted.length == "auto" else wanted.length
     return replace(column, vocabulary=before.vocabulary, length=length)

@@ -83,8 +83,8 @@ def _draw_classes(
         x, y = np.median(own, axis=0)
         # In grey, and beyond a few colours, the markers alone do not tell.
         axes.text(
-            x, y, style.short(class_names[index], 14), fontsize=9, weight="bold", ha="center", va="center", zorder=4,
-            path_effects=[withStroke(linewidth=2.5, foreground=look.paper)],
+            x, y, style.short(class_names[index], 14), fontsize=9, weight="bold", ha="center", va="center",
+            zorder=4, path_effects=[withStroke(linewidth=2.5, foreground=look.paper)],
         )  # fmt: skip
     others = points[~np.isin(indices, named)]
     if len(others):

@@ -107,6 +107,18 @@ def test_fine_tuning_takes_encoder_and_vocabulary(folder):
     assert "the head is new" in taken["reason"]
 
 
+def test_word_pieces_train_predict_and_explain(user, folder):
+    options = ("dataset.prepare.text.split=word_piece", "dataset.prepare.text.max_tokens=40")
+    done = user("train", "fine.yaml", "--run-dir", "pieces", "--quiet", "training.epochs=1", *options)
+    assert done.exit_code == 0, done.stderr
+    (column,) = read(folder / "pieces/data.json")["input"]["columns"]
+    assert column["split"] == "word_piece" and len(column["vocabulary"]) == 38
+    assert any(piece.startswith("##") for piece in column["vocabulary"])
+    done = user("predict", "pieces", "--limit", 3, "--explain", "integrated_gradients")
+    assert done.exit_code == 0, done.stderr
+    assert (folder / "pieces/predictions/explanations/integrated_gradients").is_dir()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -118,6 +130,10 @@ def test_fine_tuning_takes_encoder_and_vocabulary(folder):
         (("train", "hidden.yaml", "dataset.target=[text, label]"), "a language model learns one column"),
         (("train", "hidden.yaml", "dataset.columns={text: categorical}"), "is declared categorical"),
         (("train", "hidden.yaml", "model={name: mlp}"), "gives outputs of shape"),
+        (
+            ("train", "fine.yaml", "dataset.prepare.text={split: word_piece, ngrams: 2}"),
+            "`ngrams` goes with words and characters, not with `split: word_piece`",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(user, arguments, message):

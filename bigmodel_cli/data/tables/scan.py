@@ -275,8 +275,8 @@ class _Scanner:
             )
         if (declared := self._options.columns.get(name)) not in (None, "text"):
             raise DataError(
-                f"dataset.columns: `{name}`, which the language model learns, is declared {declared}; make it "
-                "text, or leave it out"
+                f"dataset.columns: `{name}`, which the language model learns, is declared {declared}; make "
+                "it text, or leave it out"
             )
         if self._options.label_separator is not None:
             raise DataError("dataset.label_separator: is for dataset.task: multi_label; leave it out")
