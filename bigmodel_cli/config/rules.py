@@ -230,7 +230,7 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
     stopping = config.training.early_stopping
     if stopping is None:
         return
-    auto = [name for names in AUTO_METRICS.values() for name in names]
+    auto = list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
     metrics = auto if config.metrics == "auto" else [item.name for item in config.metrics]
     known = [prefix + name for name in ("loss", *metrics) for prefix in ("", "val_")]
     if stopping.monitor not in known:

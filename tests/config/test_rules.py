@@ -76,7 +76,7 @@ BASE = "dataset: digits\nmodel: mlp\n"
          "3:38: training.early_stopping.monitor: nothing of the name `val_acuracy` is measured; known "
          "here: loss, "
          "val_loss, accuracy, val_accuracy, binary_accuracy, val_binary_accuracy, f1_score, val_f1_score, "
-         "mean_absolute_error, val_mean_absolute_error"),
+         "mean_iou, val_mean_iou, mean_absolute_error, val_mean_absolute_error, perplexity, val_perplexity"),
         ("metrics: [auc]\ntraining: {early_stopping: {monitor: val_accuracy}}",
          "4:38: training.early_stopping.monitor: nothing of the name `val_accuracy` is measured; known "
          "here: loss, "
