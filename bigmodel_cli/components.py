@@ -14,7 +14,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -242,4 +242,7 @@ def own(name: str) -> Callable[..., Any]:
 def suggestion(word: str, known: typing.Iterable[str]) -> str:
     """`; did you mean ...?`, or nothing when no known word is near."""
     near = get_close_matches(word, list(known), n=2, cutoff=0.6)
+    # A second one only where it is about as near.
+    distances = [SequenceMatcher(None, word, item).ratio() for item in near]
+    near = [item for item, distance in zip(near, distances, strict=True) if distance > distances[0] - 0.15]
     return f"; did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else ""

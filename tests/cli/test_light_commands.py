@@ -78,7 +78,7 @@ class TestValidate:
         result = bigmodel("validate", "c.yaml")
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [
-            "c.yaml:1:10: dataset.name: there is no dataset `digts`; did you mean `digits` or `diabetes`? "
+            "c.yaml:1:10: dataset.name: there is no dataset `digts`; did you mean `digits`? "
             "(`bigmodel list datasets`)",
             "c.yaml:2:20: model.hiden: unknown key; did you mean `hidden`?",
             "2 mistakes in c.yaml",
