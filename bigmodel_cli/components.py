@@ -244,5 +244,5 @@ def suggestion(word: str, known: typing.Iterable[str]) -> str:
     near = get_close_matches(word, list(known), n=2, cutoff=0.6)
     # A second one only where it is about as near.
     distances = [SequenceMatcher(None, word, item).ratio() for item in near]
-    near = [item for item, distance in zip(near, distances, strict=True) if distance > distances[0] - 0.15]
+    near = [item for item, distance in zip(near, distances, strict=True) if distance > distances[0] - 0.25]
     return f"; did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else ""

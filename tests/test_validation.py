@@ -68,7 +68,7 @@ epochs: 3
         "slice such as `train[:80%]` or `train[100:2000]`, or a sum such as `train+test[:10%]`",
         "c.yaml:6:38: dataset.splits.test: must be text, got 3",
         "c.yaml:7:20: dataset.augment[0].name: there is no augmentation `random_crp`; did you mean "
-        "`random_crop`? (`bigmodel list augmentations`)",
+        "`random_crop` or `random_flip`? (`bigmodel list augmentations`)",
         "c.yaml:7:33: dataset.augment[1]: must be a mapping of `key: value` lines, got 3",
         "c.yaml:7:65: dataset.augment[2].padding: must be at least 1, got -1",
         "c.yaml:9:9: model.name: there is no model `resnett`; did you mean `resnet`? (`bigmodel list "
