@@ -77,8 +77,8 @@ epochs: 3
         "c.yaml:14:11: optimizer.beta_1: must be less than 1, got 2",
         "c.yaml:15:7: loss.name: there is no loss `mean_square_error`; did you mean `mean_squared_error` or "
         "`mean_squared_logarithmic_error`? (`bigmodel list losses`)",
-        "c.yaml:16:21: metrics[1].name: there is no metric `acuracy`; did you mean `accuracy` or "
-        "`binary_accuracy`? (`bigmodel list metrics`)",
+        "c.yaml:16:21: metrics[1].name: there is no metric `acuracy`; did you mean `accuracy`? "
+        "(`bigmodel list metrics`)",
         "c.yaml:16:49: metrics[2].curve: must be `ROC` or `PR`, got `RUC`; did you mean `ROC`?",
         "c.yaml:18:11: training.epochs: must be a whole number, got 1.5",
         "c.yaml:19:49: training.early_stopping.patience: must be at least 0, got -1",
