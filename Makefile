@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/bigmodel predict $(DEMO)
 	@echo
 	@echo "look at  $(DEMO)/learning_curves.png"
-	@echo "         $(DEMO)/evaluation/test/confusion_matrix.png"
+	@echo "         $(DEMO)/report.html"
 	@echo "         $(DEMO)/predictions/predictions.png"
 	@echo "then     . $(BIN)/activate && bigmodel --help"
 
