@@ -94,7 +94,9 @@ def regression(
 
 def has_line(spec: DataSpec) -> bool:
     """Whether the model is a line: one number in, one out."""
-    return spec.task == "regression" and spec.input.shape == (1,) and spec.outputs == 1
+    # Columns of a table have statistics of their own, and may be no numbers.
+    numbers = spec.input.kind == "tabular" and spec.input.shape == (1,)
+    return spec.task == "regression" and numbers and spec.outputs == 1
 
 
 def fitted_line(

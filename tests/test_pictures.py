@@ -25,6 +25,7 @@ def test_has_line():
     assert not pictures.has_line(replace(LINE, input=InputSpec((2,), "float32", "tabular")))
     assert not pictures.has_line(replace(LINE, target=TargetSpec((2,), "float32", ("a", "b"))))
     assert not pictures.has_line(replace(LINE, task="classification"))
+    assert not pictures.has_line(replace(LINE, input=InputSpec((1,), "", "table")))
 
 
 @pytest.mark.parametrize(("point", "low", "high"), [(2.0, 1.0, 3.0), (9.0, 1.0, 9.0)])
