@@ -219,7 +219,9 @@ class TrainingProgress:
         self._line(f"model  {run.model}{last}", last_block=True)
         # Without an argument the newest run under runs/ is meant, which this one is unless it lies elsewhere.
         argument = "" if RUNS in run.path.parents else f" {shlex.quote(str(run.path))}"
-        self._line(f"next   bigmodel evaluate{argument}        (test split, pictures, report)", last_block=True)
+        self._line(
+            f"next   bigmodel evaluate{argument}        (test split, pictures, report)", last_block=True
+        )
 
 
 def _engine(backend: Choice) -> str:
