@@ -127,6 +127,8 @@ class Table:
 
     def _row(self, number: int) -> str:
         first, *others = self.rows[number]
+        # A row that is named after a blank, such as a character, has a name all the same.
+        first = first if first.strip() else repr(first)
         cells = [f'<th scope="row" role="rowheader">{escape(first)}</th>']
         for column, text in enumerate(others, 1):
             best = (number, column) in self.best

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from bigmodel_cli.contracts import LANGUAGE_TASKS
 from bigmodel_cli.formatting import count, label, metric, si
 from bigmodel_cli.report.facts import Facts, interval_text
 
@@ -41,8 +42,11 @@ def _details(facts: Facts) -> Iterator[str]:
     yield f"- Model: `{config.model.name}`, {count(summary.get('parameters') or 0)} parameters" + (
         f", {si(summary['flops'], 'FLOP')} an example" if summary.get("flops") else ""
     )
-    yield f"- Task: {facts.spec.task.replace('_', '-')}, {_listed(facts.spec.target.names)}"
-    yield f"- Input: {facts.spec.input.kind}, {'x'.join(map(str, facts.spec.input.shape))}"
+    # Tokens by the thousand say nothing.
+    names = "" if facts.spec.task in LANGUAGE_TASKS else f": {_listed(facts.spec.target.names)}"
+    task = facts.spec.task.replace("_", "-")
+    yield f"- Task: {task}, {count(facts.spec.outputs)} {facts.words.several}{names}"
+    yield f"- Input: {facts.input_text}"
     begun = str(environment.get("started", ""))[:10]
     yield f"- Trained: {begun}, {summary.get('epochs')} epochs, seed {config.seed}"
     versions = environment.get("packages", {})
@@ -164,7 +168,7 @@ def _about(facts: Facts, name: str) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     shown = ", ".join(map(_safe, names[:20]))
-    return f"{len(names)}: {shown}{', ...' if len(names) > 20 else ''}"
+    return f"{shown}{', ...' if len(names) > 20 else ''}"
 
 
 def _safe(text: str) -> str:

@@ -9,11 +9,38 @@ from typing import Any
 
 from bigmodel_cli import rundir, validation
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.contracts import DataSpec, Task
 from bigmodel_cli.rundir import Run
 
 _MAIN = ("perplexity", "accuracy", "mean_iou", "micro_f1", "r2", "rmse", "loss")
 """What an evaluation is known by: the first of these that it has."""
+
+
+@dataclass(frozen=True)
+class OutputWords:
+    """How people speak of what a task predicts.
+
+    Attributes:
+        one: `class`.
+        several: `classes`.
+        counted: what `TargetSpec.counts` are: `examples`.
+        exclusive: whether these add up to the whole; labels of one example do not.
+    """
+
+    one: str
+    several: str
+    counted: str
+    exclusive: bool = True
+
+
+_WORDS: Mapping[Task, OutputWords] = {
+    "classification": OutputWords("class", "classes", "examples"),
+    "multi_label": OutputWords("label", "labels", "examples", exclusive=False),
+    "segmentation": OutputWords("class", "classes", "pixels"),
+    "regression": OutputWords("target", "targets", "examples"),
+    "language_model": OutputWords("token", "tokens", "times"),
+    "masked_language_model": OutputWords("token", "tokens", "times"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,20 @@ class Facts:
     history: Sequence[Mapping[str, Any]]
     evaluations: Mapping[str, Mapping[str, Any]]
     tags: Sequence[str]
+
+    @property
+    def words(self) -> OutputWords:
+        """For what the task predicts."""
+        return _WORDS[self.spec.task]
+
+    @property
+    def input_text(self) -> str:
+        """What one input is: `28x28x1 image, uint8`."""
+        taken = self.spec.input
+        if taken.kind == "image":
+            return f"{'x'.join(map(str, taken.shape))} image, {taken.dtype}"
+        what = {"table": "column", "tabular": "number"}[taken.kind]
+        return f"{taken.shape[0]} {what}{'s' if taken.shape[0] > 1 else ''}"
 
     @property
     def config_text(self) -> str:

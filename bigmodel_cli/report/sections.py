@@ -94,13 +94,12 @@ def sections(facts: Facts) -> list[Section]:
 
 def _trained(facts: Facts) -> Section:
     config, summary, spec = facts.config, facts.summary, facts.spec
-    shape = "x".join(map(str, spec.input.shape))
     stopped = ", stopped early" if summary.get("stopped_early") else ""
     items = [
-        ("Task", f"{spec.task.replace('_', '-')}, {spec.outputs} {_outputs(facts)}"),
+        ("Task", f"{spec.task.replace('_', '-')}, {spec.outputs} {facts.words.several}"),
         ("Model", f"{config.model.name}{_parameters(config.model.parameters)}"),
         ("Data", f"{spec.name} ({spec.origin}), {_sizes(spec.sizes)}"),
-        ("Input", f"{spec.input.kind}, {shape}{' ' + spec.input.dtype if spec.input.dtype else ''}"),
+        ("Input", facts.input_text),
         ("Optimizer", f"{config.optimizer.name}{_parameters(config.optimizer.parameters)}"),
         ("Learning rate", _rate(config.optimizer.learning_rate)),
         ("Loss", facts.choice("loss") or config.loss.name),
@@ -113,11 +112,6 @@ def _trained(facts: Facts) -> Section:
         ("Speed", f"{count(summary.get('examples_per_second') or 0)} examples/s"),
     ]
     return Section("What was trained", [Terms([(name, text) for name, text in items if text])])
-
-
-def _outputs(facts: Facts) -> str:
-    names = {"classification": "classes", "segmentation": "classes", "regression": "targets"}
-    return names.get(facts.spec.task, "labels")
 
 
 def _parameters(parameters: Mapping[str, Any]) -> str:
@@ -181,15 +175,13 @@ def _data(facts: Facts) -> Section:
         Table("Splits", ("split", "examples", "from", "fingerprint"), tuple(rows), right=(1,), notes=(note,)),
     ]
     if spec.target.counts:
-        whole = spec.task in ("classification", "segmentation")
-        total = sum(spec.target.counts) if whole else spec.sizes.get("train", 0)
+        words = facts.words
+        total = sum(spec.target.counts) if words.exclusive else spec.sizes.get("train", 0)
         pairs = sorted(zip(spec.target.names, spec.target.counts, strict=True), key=lambda pair: -pair[1])
         shares = tuple((name, count(n), f"{n / total:.1%}" if total else "-") for name, n in pairs[:_CLASSES])
         notes = (f"the {_CLASSES} most frequent of {len(pairs)}",) if len(pairs) > _CLASSES else ()
-        singular = {"classes": "class", "labels": "label"}[_outputs(facts)]
-        title = f"{_outputs(facts).capitalize()} in the training split"
-        unit = "pixels" if spec.task == "segmentation" else "examples"
-        parts.append(Table(title, (singular, unit, "share"), shares, right=(1, 2), notes=notes))
+        title = f"{words.several.capitalize()} in the training split"
+        parts.append(Table(title, (words.one, words.counted, "share"), shares, right=(1, 2), notes=notes))
     if spec.input.columns:
         columns = tuple((c.name, c.kind, count(c.missing)) for c in spec.input.columns)
         parts.append(Table("Columns", ("column", "kind", "missing in training"), columns, right=(2,)))
@@ -233,7 +225,7 @@ def _repeat(facts: Facts) -> Section:
             Paragraph("Train again, with the same seed, splits and order of examples:"),
             Code(commands),
             Paragraph(
-                "With the versions, device and precision below the numbers are the same up to the order in "
+                "With the versions, device and precision above the numbers are the same up to the order in "
                 "which parallel sums are added; `training.deterministic: true` fixes that too.",
                 "note",
             ),

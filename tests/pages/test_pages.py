@@ -53,6 +53,14 @@ def test_page(tmp_path):
     assert not re.search(r"""(src|href|srcset)="(?!data:)|url\(|@import|https?:""", text)
 
 
+def test_a_row_named_after_a_blank_has_a_name():
+    blank = Table("Tokens", ("token", "times"), ((" ", "3"), ("\n", "2")))
+    assert re.findall(r"<th scope=\"row\"[^>]*>([^<]*)</th>", blank.html()) == [
+        "&#x27; &#x27;",
+        "&#x27;\\n&#x27;",
+    ]
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere/p\.html: cannot be written"):
         write_page(tmp_path / "nowhere" / "p.html", "t", [], [Section("s", [TABLE])])

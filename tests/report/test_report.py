@@ -36,6 +36,31 @@ model: {name: mlp, hidden: [4]}
 optimizer: {name: adam, learning_rate: 0.05}
 training: {epochs: 2, tensorboard: false}
 """,
+    "labels": """\
+name: labels
+dataset: {name: multi_label, examples: 120}
+model: {name: mlp, hidden: [4]}
+optimizer: {name: adam, learning_rate: 0.05}
+training: {epochs: 1, tensorboard: false}
+""",
+    "masks": """\
+name: masks
+dataset: {name: shapes, examples: 40, image_size: [16, 16]}
+model: {name: unet, depth: 1, filters: 4}
+optimizer: {name: adam, learning_rate: 0.01}
+training: {epochs: 1, batch_size: 8, precision: float32, tensorboard: false}
+""",
+    "characters": """\
+name: characters
+dataset:
+  name: text_file
+  path: FOLDER/t.txt
+  window: 16
+  prepare: {text: {normalize: none, split: character}}
+model: {name: gpt, layers: 1, width: 8, heads: 2}
+optimizer: {name: adam, learning_rate: 0.01}
+training: {epochs: 1, batch_size: 8, precision: float32, tensorboard: false}
+""",
     "line": """\
 name: line
 dataset: {name: linear, examples: 100}
@@ -51,6 +76,7 @@ def trained(folder: Path, name: str) -> Run:
     from bigmodel_cli.training import planning, starting, trainer
 
     (folder / "t.csv").write_text(TABLE)
+    (folder / "t.txt").write_text("the cat sat on the mat\n" * 40)
     (folder / f"{name}.yaml").write_text(TEXTS[name].replace("FOLDER", str(folder)))
     plan = planning.prepare(validation.load(folder / f"{name}.yaml").config)
     run = starting.start(plan, folder / name)
@@ -131,6 +157,23 @@ def test_the_card_has_the_sections_of_the_paper(runs: dict[str, Run], tmp_path: 
         "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
     ]  # fmt: skip
     assert r"Reads \*digits\* & more." in body and "Not stated; write it under `about.authors`" in body
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [("digits", "examples"), ("labels", "examples"), ("masks", "pixels"), ("characters", "times")],
+)
+def test_shares_of_the_training_split(runs: dict[str, Run], tmp_path: Path, name: str, counted: str) -> None:
+    page, card = texts(runs[name], tmp_path)
+    target = runs[name].read_data().target
+    table = page[page.index(" in the training split</caption>") :].split("</table>")[0]
+    assert f">{counted}</th>" in table
+    shares = [float(text) for text in re.findall(r"<div>([\d.]+)%</div>", table)]
+    assert len(shares) == len(target.names) and max(shares) <= 100
+    if name != "labels":
+        assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
+    words = {"characters": "tokens", "labels": "labels"}.get(name, "classes")
+    assert f"{len(target.names)} {words}" in card
 
 
 def test_a_run_that_is_not_evaluated_says_so(runs: dict[str, Run], tmp_path: Path) -> None:
