@@ -82,7 +82,7 @@ def test_one_that_dies_before_all_have_met(tmp_path: Path) -> None:
     before = time.monotonic()
     with pytest.raises(TrainingFailedError, match=r"worker 1 of 2 ended with exit code 1(.|\n)*no disk"):
         workers.run(command(tmp_path, child), 2, 60)
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 55
     assert alive(tmp_path) == []
 
 

@@ -166,7 +166,7 @@ def test_a_worker_dies_and_others_go_on(
     killed_at = time.monotonic()
     os.kill(max(workers), signal.SIGKILL)
     _, err = finish(process, 1)
-    assert time.monotonic() - killed_at < 30
+    assert time.monotonic() - killed_at < 90
     assert "worker 1 of 2 was killed by SIGKILL; all were ended" in err
     assert f"go on, with as many as you like, with   bigmodel train --resume {run}" in err
     assert run.read_summary()["status"] == "failed"

@@ -109,13 +109,13 @@ def test_a_resumed_run_delivers_what_the_sitting_before_could_not(sitting: Calla
 def test_a_service_that_hangs_is_not_waited_for_long(sitting: Callable[..., Any]) -> None:
     service, notes = Service(), []
     free = threading.Event()
-    service.hear = lambda what: free.wait(30)  # type: ignore[method-assign]
+    service.hear = lambda what: free.wait(120)  # type: ignore[method-assign]
     followed = sitting(service, notes, patience=0.1)
     began = time.monotonic()
     followed.begin()
     followed.epoch(1, 0.5)
     followed.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert notes == [
         "tracking: `service` did not take everything (no answer within 0.1 s); what is missing stands in "
         f"{followed.run.metrics}"
