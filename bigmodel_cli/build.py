@@ -20,7 +20,7 @@ from bigmodel_cli import components, rundir, validation
 from bigmodel_cli.columns import Column
 from bigmodel_cli.config.document import Document, KeyPath, dotted
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import DataSpec, Mixing, Moving, Source, SplitName
+from bigmodel_cli.contracts import DataSpec, Mixing, Moving, OneOfSeveral, Source, SplitName
 from bigmodel_cli.data import statistics
 from bigmodel_cli.data.class_selection import SelectedClasses
 from bigmodel_cli.data.disk_cache import DiskCache, default_folder
@@ -111,7 +111,7 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         limit,
         derive,
     )
-    return Data(spec, splits, storage, keeping, (*source.notes, *_labels_note(spec)))
+    return Data(spec, splits, storage, keeping, (*source.notes, *_labels_note(spec), *_units_note(spec)))
 
 
 def _earlier_texts(config: Config) -> list[Column]:
@@ -146,6 +146,18 @@ def _labels_note(spec: DataSpec) -> list[str]:
     return [
         f"no example of the training split has the label {', '.join(absent[:10])}{more}: the model will "
         "learn that none ever has"
+    ]
+
+
+def _units_note(spec: DataSpec) -> list[str]:
+    """What may go wrong with the sum of several losses."""
+    parts = zip(spec.target.tasks, spec.parts, strict=True)
+    plain = [f"`{one.name}`" for one, part in parts if part.target.mean and part.target.scaling == "none"]
+    if not plain:
+        return []
+    return [
+        f"the loss of {', '.join(plain)} is in units of the target, and may outweigh the others in the sum; "
+        "dataset.prepare.target.scale: standardize brings targets to one scale"
     ]
 
 
@@ -332,6 +344,8 @@ def build_model(
         raise ModelError(
             f"model.name: `{config.model.name}` gave a {type(model).__name__}, not a keras.Model"
         )
+    if data.target.tasks:
+        return _with_named_outputs(model, config.model.name, data)
     try:
         (output,) = (tensor.shape for tensor in model.outputs)
     except (AttributeError, TypeError, ValueError):
@@ -346,6 +360,33 @@ def build_model(
             f"{(None, *data.output_shape)}{instead}"
         )
     return model
+
+
+def _with_named_outputs(model: keras.Model, name: str, data: DataSpec) -> keras.Model:
+    """The model of several tasks: its output is a dict, in the order of the tasks.
+
+    Raises:
+        ModelError: it gives neither an output for each task nor one tensor with all of them.
+    """
+    wanted = {one.key: part.outputs for one, part in zip(data.target.tasks, data.parts, strict=True)}
+    output: Any = getattr(model, "output", None)
+    if isinstance(output, dict):
+        if {key: tensor.shape for key, tensor in output.items()} == {
+            key: (None, width) for key, width in wanted.items()
+        }:
+            return keras.Model(model.input, {key: output[key] for key in wanted}, name=model.name)
+    elif getattr(output, "shape", None) == (None, data.outputs):
+        ends = np.cumsum([*wanted.values()])
+        cut = zip(wanted, ends - [*wanted.values()], ends, strict=True)
+        outputs = {key: output[:, int(start) : int(end)] for key, start, end in cut}
+        return keras.Model(model.input, outputs, name=model.name)
+    needed = ", ".join(f"{key} (None, {width})" for key, width in wanted.items())
+    given = keras.tree.map_structure(lambda tensor: tensor.shape, output)
+    raise ModelError(
+        f"model.name: `{name}` gives outputs of shape {given}, but {data.name} has {len(wanted)} targets, "
+        f"which need a dict of {needed}, or one tensor (None, {data.outputs}); use another model, or one "
+        "target"
+    )
 
 
 def _placed(error: LayerError, document: Document) -> ConfigError:
@@ -367,20 +408,28 @@ def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
 
     It shares its weights with the model it is made of.
     """
-    inputs, (outputs,) = model.input, model.outputs
+    inputs, outputs = model.input, model.output if data.target.tasks else model.outputs[0]
     if data.input.kind == "table":
         prepare = preparation(data.input.columns)
         # A copy that is never compiled: the file would hold the optimizer of a nested model.
         core = keras.Model(inputs, outputs, name=model.name)
         inputs, outputs = prepare.input, core(prepare.output)
+    if data.target.tasks:
+        each = zip(data.target.tasks, data.parts, strict=True)
+        served = {one.key: _served(outputs[one.key], part, f"_{one.key}") for one, part in each}
+        return keras.Model(inputs, served, name=model.name)
+    return keras.Model(inputs, _served(outputs, data, ""), name=model.name)
+
+
+def _served(outputs: Any, data: DataSpec, suffix: str) -> Any:
+    """Logits as probabilities, values in their original units."""
     if data.task in ("classification", "segmentation") or is_language(data):
-        outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(outputs)
-    elif data.task == "multi_label":
+        return keras.layers.Softmax(dtype="float32", name=f"probabilities{suffix}")(outputs)
+    if data.task == "multi_label":
         # Each label on its own: their probabilities do not sum to 1.
-        outputs = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(outputs)
-    elif data.target.scaling != "none":
-        outputs = original_units(outputs, data.target)
-    return keras.Model(inputs, outputs, name=model.name)
+        layer = keras.layers.Activation("sigmoid", dtype="float32", name=f"probabilities{suffix}")
+        return layer(outputs)
+    return outputs if data.target.scaling == "none" else original_units(outputs, data.target)
 
 
 @dataclass(frozen=True)
@@ -391,23 +440,27 @@ class Restored:
         run: where it lies.
         config: complete.
         spec: the data that it was trained on.
-        model: float32; raw inputs to probabilities or values.
+        model: float32; raw inputs to probabilities or values, of several tasks to a dict of these.
+        one: which of the run's several tasks this is; None for all that it has.
     """
 
     run: Run
     config: Config
     spec: DataSpec
     model: keras.Model
+    one: OneOfSeveral | None = None
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Probabilities or values (n, *output_shape), float32, of a dataset of batches, or of arrays
-        (n, ...), in order."""
+        (n, ...), in order; those of several tasks side by side."""
         if isinstance(inputs, dict):
             # Keras takes no arrays of texts.
             inputs = tf.data.Dataset.from_tensor_slices(inputs).batch(BATCH_SIZE)
         batch_size = None if isinstance(inputs, tf.data.Dataset) else BATCH_SIZE
         with data_errors_told():
             predictions = self.model.predict(inputs, batch_size=batch_size, verbose=0)
+        if self.spec.target.tasks:
+            predictions = np.concatenate([predictions[one.key] for one in self.spec.target.tasks], axis=1)
         return np.asarray(predictions, np.float32)
 
 
@@ -513,9 +566,17 @@ def _alike(then: DataSpec, now: DataSpec) -> bool:
     return (
         dict(then.sizes) == dict(now.sizes)
         and (then.input.shape, then.input.names) == (now.input.shape, now.input.names)
-        and (then.target.names, then.target.counts) == (now.target.names, now.target.counts)
+        and _alike_targets(then, now)
+    )
+
+
+def _alike_targets(then: DataSpec, now: DataSpec) -> bool:
+    return (
+        (then.task, then.target.names, then.target.counts) == (now.task, now.target.names, now.target.counts)
         # Sums may differ in their last digits from machine to machine.
         and np.allclose(then.target.mean, now.target.mean, rtol=1e-6)
+        and len(then.parts) == len(now.parts)
+        and all(map(_alike_targets, then.parts, now.parts))
     )
 
 
@@ -527,7 +588,7 @@ def _other(then: DataSpec, now: DataSpec, moved: Sequence[str]) -> str:
         return ", of another shape"
     if then.input.names != now.input.names:
         return ", with other columns"
-    if (then.target.names, then.target.counts) != (now.target.names, now.target.counts):
+    if not _alike_targets(then, now):
         return ", with other targets"
     return f", other examples in {' and '.join(moved)}" if moved else ", with other targets"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 Task = Literal[
     "classification", "multi_label", "segmentation", "regression", "language_model",
-    "masked_language_model",
+    "masked_language_model", "multi_task",
 ]  # fmt: skip
-"""One class out of several; any number of labels at once; a class for each pixel; numbers; or the tokens of a
-text, each from those before it, or hidden ones from all others."""
+"""One class out of several; any number of labels at once; a class for each pixel; numbers; the tokens of a
+text, each from those before it, or hidden ones from all others; or several of these at once."""
 LANGUAGE_TASKS: tuple[Task, ...] = ("language_model", "masked_language_model")
 """Whose targets are the tokens of the input."""
 IGNORED = 255
@@ -104,10 +104,10 @@ class TargetSpec:
 
     Attributes:
         shape: () for a class index, (labels,) for multi-label, (height, width) for segmentation, (targets,)
-            for regression, (length,) for tokens.
+            for regression and for several tasks, (length,) for tokens.
         dtype: int32 for a class index, uint8 for a mask of class indices (255 is `IGNORED`), float32 for
-            labels (each 0 or 1) and for regression.
-        names: of the classes, of the labels, or of the regression targets.
+            labels (each 0 or 1), for regression, and for several tasks (class indices and values).
+        names: of the classes, of the labels, or of the targets.
         counts: examples of each class, or with each label, in the training split; of segmentation its
             pixels; empty for regression.
         mean: of each regression target over the training split; regression only, else empty.
@@ -115,6 +115,7 @@ class TargetSpec:
             standardized sign(y) * log(1 + |y|).
         shift: of each target, in training: it learns (y - shift) * factor; empty with `none`.
         factor: of each target; empty with `none`.
+        tasks: of several tasks each one, in the order of the targets; else empty.
     """
 
     shape: tuple[int, ...]
@@ -125,6 +126,38 @@ class TargetSpec:
     scaling: Scaling = "none"
     shift: tuple[float, ...] = ()
     factor: tuple[float, ...] = ()
+    tasks: tuple[OneOfSeveral, ...] = ()
+
+
+@dataclass(frozen=True)
+class OneOfSeveral:
+    """One of the targets that a model learns at once.
+
+    Attributes:
+        name: of the target, for people: its column.
+        key: what the model's output is called, and with it metrics, columns and folders; letters, digits and
+            underscores, because Keras makes names of scopes and files of it.
+        task: classification or regression.
+        weight: of its loss in the sum, above 0.
+        loss: name of a Keras loss, or `auto`.
+        target: what it is, as if it were the only one: a class index of shape (), or one value of shape (1,).
+    """
+
+    name: str
+    key: str
+    task: Task
+    weight: float
+    loss: str
+    target: TargetSpec
+
+
+def task_keys(names: Sequence[str]) -> tuple[str, ...]:
+    """What the outputs of these targets are called: letters, digits and underscores, each name once."""
+    found: list[str] = []
+    for place, name in enumerate(names, 1):
+        key = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or f"target_{place}"
+        found.append(f"{key}_{place}" if key in found else key)
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -136,7 +169,8 @@ class DataSpec:
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
         task: classification (one class out of several), multi_label (any number of labels),
             segmentation (a class for each pixel), regression, language_model (each token of a text from
-            those before) or masked_language_model (hidden tokens from the others).
+            those before), masked_language_model (hidden tokens from the others) or multi_task (several
+            targets, of which each has a task of its own).
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.
@@ -151,8 +185,14 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a model gives for one example, pixel or token: classes, labels, targets or tokens."""
-        return len(self.target.names)
+        """Numbers that a model gives for one example, pixel or token: classes, labels, targets or tokens; of
+        several tasks those of all."""
+        return sum(part.outputs for part in self.parts) if self.target.tasks else len(self.target.names)
+
+    @property
+    def parts(self) -> tuple[DataSpec, ...]:
+        """Of several tasks each as if it were the only one, in order; of one task nothing."""
+        return tuple(replace(self, task=one.task, target=one.target) for one in self.target.tasks)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -171,13 +211,19 @@ class DataSpec:
         Raises:
             KeyError, TypeError, AttributeError: the document is not one that `to_json` wrote.
         """
-        parts: dict[str, dict[str, Any]] = {
-            part: {key: tuple(v) if isinstance(v, list) else v for key, v in document[part].items()}
-            for part in ("input", "target")
-        }
-        parts["input"]["columns"] = tuple(map(Column.from_json, parts["input"].get("columns", ())))
-        whole = {**document, "input": InputSpec(**parts["input"]), "target": TargetSpec(**parts["target"])}
-        return cls(**whole)
+        taken = _frozen(document["input"])
+        taken["columns"] = tuple(map(Column.from_json, taken.get("columns", ())))
+        target = _frozen(document["target"])
+        target["tasks"] = tuple(
+            OneOfSeveral(**{**one, "target": TargetSpec(**_frozen(one["target"]))})
+            for one in target.get("tasks", ())
+        )
+        return cls(**{**document, "input": InputSpec(**taken), "target": TargetSpec(**target)})
+
+
+def _frozen(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a JSON document with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
 
 
 @dataclass(frozen=True)
@@ -274,7 +320,9 @@ ModelBuilder = Callable[..., "keras.Model"]
 
 The model takes raw inputs (batch, *input.shape) in `input.dtype` and scales them itself; of a table it takes
 the prepared tensors (`models.layers.features` makes both). It gives (batch, *output_shape): logits for
-classification, for labels and for the pixels of segmentation, values for regression.
+classification, for labels and for the pixels of segmentation, values for regression. Of several tasks it
+gives a dict, `OneOfSeveral.key` -> (batch, outputs of that part), as `models.layers.output_head` does; one
+tensor (batch, outputs) with all of them side by side is cut into it.
 """
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]

@@ -101,9 +101,10 @@ def _weights(restored: Restored, data: Data) -> Weights | None:
     names = feature_names(spec) if spec.input.kind == "table" else _vector_names(restored)
     if names is None or (len(names) + 1) * spec.outputs > linear_weights.MAX_PARAMETERS:
         return None
-    head = hidden_layers.trained_layers(restored).get_layer(
-        "outputs" if spec.task == "regression" else "logits"
-    )
+    head_name = "outputs" if spec.task == "regression" else "logits"
+    if restored.one is not None:
+        head_name += f"_{restored.one.key}"
+    head = hidden_layers.trained_layers(restored).get_layer(head_name)
     kernel, intercepts = (np.asarray(array, np.float64) for array in head.get_weights())
     features, truth = _training_features(restored, data)
     if len(features) <= len(names) + 1:

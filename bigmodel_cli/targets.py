@@ -1,4 +1,5 @@
-"""What targets are besides arrays: the scale on which a regression's are learned, and labels as texts."""
+"""What targets are besides arrays: the scale on which a regression's are learned, labels as texts, and one
+of several."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli.contracts import TargetSpec
+from bigmodel_cli.contracts import DataSpec, TargetSpec
 
 
 def scaled(targets: Any, spec: TargetSpec) -> Any:
@@ -28,6 +29,28 @@ def original_units(outputs: Any, spec: TargetSpec) -> Any:
 
     values = outputs / _row(spec.factor) + _row(spec.shift)
     return ops.sign(values) * ops.expm1(ops.absolute(values)) if spec.scaling == "log" else values
+
+
+def one_target(part: DataSpec, targets: np.ndarray, place: int) -> np.ndarray:
+    """One of the targets (n, targets) of several tasks, as if it were the only one.
+
+    Args:
+        part: of `DataSpec.parts`.
+        targets: class indices and values, float32.
+        place: of the part among the targets.
+
+    Returns:
+        Class indices (n,) int32, or values (n, 1) float32.
+    """
+    column = targets[:, place : place + 1].astype(part.target.dtype)
+    return np.asarray(column.reshape(-1, *part.target.shape))
+
+
+def one_output(spec: DataSpec, outputs: np.ndarray, place: int) -> np.ndarray:
+    """What a model of several tasks says of one, of its outputs (n, outputs) side by side."""
+    widths = [part.outputs for part in spec.parts]
+    start = sum(widths[:place])
+    return outputs[:, start : start + widths[place]]
 
 
 LABEL_THRESHOLD = 0.5

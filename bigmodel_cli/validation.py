@@ -282,7 +282,12 @@ class _Checker:
         try:
             checked = definition.parameters.model_validate({**component.parameters, **given})
         except ValidationError as error:
-            self.mistakes += messages.mistakes(error, self.document, path, lambda _: known)
+            self.mistakes += messages.mistakes(
+                error,
+                self.document,
+                path,
+                lambda inner: messages.section_keys(definition.parameters, inner[:1]) if inner else known,
+            )
             return component
         parameters = {
             key: list(value) if isinstance(value := getattr(checked, key), tuple) else value

@@ -36,7 +36,10 @@ _REDRAWS_PER_SECOND = 8
 def short(name: str) -> str:
     """`val_accuracy` as `val acc`."""
     stem = name.removeprefix("val_")
-    return ("val " if stem != name else "") + _SHORT.get(stem, stem.replace("_", " "))
+    # With several tasks that of the task stands before the metric's name.
+    long = next((item for item in _SHORT if stem == item or stem.endswith(f"_{item}")), "")
+    short_stem = stem.removesuffix(long) + _SHORT.get(long, "")
+    return ("val " if stem != name else "") + short_stem.replace("_", " ")
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
@@ -69,6 +72,7 @@ class TrainingProgress:
         self._epoch = ""
         self._unit = "ex/s"
         self._drawn = 0.0
+        self._tasks: tuple[str, ...] = ()
 
     def starting(self, text: str) -> AbstractContextManager[Any]:
         """A spinner while something slow goes on, on a terminal."""
@@ -98,6 +102,7 @@ class TrainingProgress:
         """What is about to be trained, on what, and what `auto` chose."""
         config, spec = plan.config, plan.data.spec
         self._unit = "img/s" if spec.input.kind == "image" else "ex/s"
+        self._tasks = tuple(one.key for one in spec.target.tasks)
         one = "an image" if spec.input.kind == "image" else "an example"
         choices = plan.choices
         self._line(f"{config.name}  seed {config.seed}", "bold")
@@ -159,7 +164,7 @@ class TrainingProgress:
         hours, minutes = divmod(minutes, 60)
         text = (
             f"{examples_per_second:,.0f} {self._unit}  {hours}:{minutes:02d}:{seconds:02d} left  "
-            f"{metrics_text(metrics)}"
+            f"{metrics_text(self._shown(metrics))}"
         )
         self._bar.update(self._task, completed=step, text=text)
         self._bar.refresh()
@@ -177,9 +182,22 @@ class TrainingProgress:
             f"{self._epoch}  {formatting.duration(record.seconds)}  "
             f"{record.examples_per_second:,.0f} {self._unit}  "
             f"{'' if record.data_wait is None else f'data wait {record.data_wait:.0%}  '}"
-            f"{metrics_text(record.metrics)}{'  best' if record.best else ''}"
+            f"{metrics_text(self._shown(record.metrics))}{'  best' if record.best else ''}"
         )
         self._line(text)
+
+    def _shown(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """What a line has room for: of several tasks their metrics, in the end those of validation, and the
+        whole loss; the rest stands in metrics.jsonl."""
+        if not self._tasks:
+            return metrics
+        losses = {f"{prefix}{key}_loss" for key in self._tasks for prefix in ("", "val_")}
+        ended = "val_loss" in metrics
+        return {
+            name: value
+            for name, value in metrics.items()
+            if name not in losses and (not ended or name == "loss" or name.startswith("val_"))
+        }
 
     def note(self, text: str) -> None:
         """A line of its own."""
@@ -204,7 +222,7 @@ class TrainingProgress:
             return
         values = "  ".join(
             f"{formatting.label(name)} {formatting.metric(value)}"
-            for name, value in outcome.metrics.items()
+            for name, value in self._shown(outcome.metrics).items()
             if name.startswith("val_")
         )
         early = f", stopped early out of {outcome.planned_epochs}" if outcome.stopped_early else ""
@@ -241,7 +259,13 @@ def describe_inputs(spec: DataSpec) -> str:
     return "columns: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-def _targets(spec: Any) -> str:
+def _targets(spec: DataSpec) -> str:
+    if spec.target.tasks:
+        each = (
+            f"{one.name} ({len(one.target.names)} classes)" if one.task == "classification" else one.name
+            for one in spec.target.tasks
+        )
+        return f"{len(spec.target.tasks)} targets: {', '.join(each)}"
     if spec.task == "regression":
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"

@@ -8,7 +8,7 @@ from typing import Any
 
 from bigmodel_cli.config.document import KeyPath
 from bigmodel_cli.config.schema import Component, Config, Optimizer
-from bigmodel_cli.contracts import Task
+from bigmodel_cli.contracts import Task, task_keys
 
 AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
     "classification": ("accuracy",),
@@ -18,7 +18,7 @@ AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
     "language_model": ("perplexity", "accuracy"),
     "masked_language_model": ("perplexity", "accuracy"),
 }
-"""What `metrics: auto` gives."""
+"""What `metrics: auto` gives, of several tasks each."""
 
 SMOOTHED_LOSSES = (
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
@@ -230,14 +230,53 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
     stopping = config.training.early_stopping
     if stopping is None:
         return
-    auto = list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
-    metrics = auto if config.metrics == "auto" else [item.name for item in config.metrics]
-    known = [prefix + name for name in ("loss", *metrics) for prefix in ("", "val_")]
+    known = [prefix + name for name in ("loss", *_measured(config)) for prefix in ("", "val_")]
     if stopping.monitor not in known:
         yield (
             ("training", "early_stopping", "monitor"),
             f"nothing of the name `{stopping.monitor}` is measured; known here: {', '.join(known)}",
         )
+
+
+def _measured(config: Config) -> list[str]:
+    """Names of what may be measured besides the loss."""
+    given = None if config.metrics == "auto" else [item.name for item in config.metrics]
+    several = config.dataset.parameters.get("target")
+    if not isinstance(several, Mapping):
+        return given or list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
+    found = []
+    for key, target in zip(task_keys([*several]), several.values(), strict=True):
+        tasks: list[Task] = ["classification", "regression"] if target.task == "auto" else [target.task]
+        names = given or [name for task in tasks for name in AUTO_METRICS[task]]
+        found += [f"{key}_{name}" for name in ("loss", *names)]
+    return found
+
+
+def _several_tasks(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """What is for one task, where the targets have a task each."""
+    dataset = config.dataset
+    targets = dataset.parameters.get("target")
+    if not isinstance(targets, Mapping):
+        return
+    first = next(iter(targets))
+    if config.loss.name != "auto":
+        yield (
+            ("loss", "name"),
+            f"the targets have a loss each; leave it `auto`, and name it at the target: dataset.target."
+            f"{first}.loss: {config.loss.name}",
+        )
+    if dataset.parameters.get("task", "auto") != "auto":
+        yield (
+            ("dataset", "task"),
+            "the targets have a task each; leave it out, and name it at the target: dataset.target."
+            f"{first}.task",
+        )
+    for key in ("class_weights", "resample", "only_classes"):
+        if getattr(dataset, key) is not None:
+            yield (
+                ("dataset", key),
+                "is for one task, the classification, and the targets have a task each; leave it out",
+            )
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
@@ -250,5 +289,6 @@ _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset
     (_loss, frozenset({"loss"})),
     (_metrics, frozenset({"metrics"})),
     (_tracking, frozenset({"training"})),
-    (_monitor, frozenset({"training", "metrics"})),
+    (_monitor, frozenset({"training", "metrics", "dataset"})),
+    (_several_tasks, frozenset({"dataset", "loss"})),
 )

@@ -15,6 +15,7 @@ from bigmodel_cli.config.slicing import parse_instruction
 from bigmodel_cli.contracts import SPLIT_NAMES, Part, Source, SplitName
 from bigmodel_cli.data.folds import check_times, held_out
 from bigmodel_cli.data.splits import SplitData
+from bigmodel_cli.data.strata import strata
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class _Division:
         self.source = source
         self.seed = seed
         self.split_by = split_by
-        self.stratified = stratify and source.spec.task == "classification"
+        self.classes = strata(source.spec)
+        self.strata = self.classes if stratify else None
         self.parts: dict[str, tuple[Part, ...]] = {}
         self.describe: dict[str, str] = {}
 
@@ -182,11 +184,11 @@ class _Division:
             how = f"the newest by {column}"
         else:
             held = (
-                _drawn(train.targets(), fraction, generator)
-                if self.stratified
+                _drawn(self.strata.of(train.targets()), fraction, generator)
+                if self.strata
                 else _drawn_evenly(train.size, fraction, generator)
             )
-            how = "stratified by class" if self.stratified else "at random"
+            how = f"stratified by {self.strata.by}" if self.strata else "at random"
         kept, taken = _chosen(train.parts, ~held), _chosen(train.parts, held)
         origin = self.describe["train"]
         seed = "" if by == "time" else f", seed {self.seed}"
@@ -204,9 +206,10 @@ class _Division:
                 raise DataError(str(error).replace("dataset.split_by", "dataset.fold.by", 1)) from None
             # Validation must be kept apart in the same way.
             self.split_by = ("group" if fold.scheme == "grouped" else "time", fold.by)
-        classes = joined.targets() if self.source.spec.task == "classification" else None
-        held = held_out(fold, joined.size, classes, values, self.source.spec.target.names, self.seed)
-        how = {"stratified": "stratified by class", "plain": "at random", "grouped": "whole groups of",
+        classes = self.classes.of(joined.targets()) if self.classes else None
+        names, by = (self.classes.names, self.classes.by) if self.classes else ((), "")
+        held = held_out(fold, joined.size, classes, values, names, self.seed)
+        how = {"stratified": f"stratified by {by}", "plain": "at random", "grouped": "whole groups of",
                "time": "by"}[fold.scheme]  # fmt: skip
         seed = "" if fold.scheme == "time" else f", seed {self.seed}"
         describe = (

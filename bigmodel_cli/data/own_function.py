@@ -15,6 +15,7 @@ from bigmodel_cli.data.array_meaning import ArrayTask, AskedKind, interpret
 from bigmodel_cli.data.tables.cells import CellReader, DateOrder
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind
 from bigmodel_cli.data.tables.scan import TableOptions
+from bigmodel_cli.data.tables.several_targets import TargetTasks, asked_targets
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def function(
     task: ArrayTask = "auto",
     kind: AskedKind = "auto",
     class_names: Sequence[str] | None = None,
-    target: str | Annotated[Sequence[str], Field(min_length=1)] | None = None,
+    target: str | Annotated[Sequence[str], Field(min_length=1)] | TargetTasks | None = None,
     columns: Mapping[str, DeclaredKind] | None = None,
     drop_missing: Literal["none", "any", "target"] = "none",
     date_order: DateOrder | None = None,
@@ -60,7 +61,8 @@ def function(
             the dataset `csv`) or regression; auto goes by the targets.
         kind: image or tabular; auto goes by dtype and shape.
         class_names: of the classes, in the order of their numbers; null takes the sorted values. Of arrays.
-        target: column or columns to predict; of a table.
+        target: column or columns to predict, or a mapping of column to task, weight and loss (see the
+            dataset `csv`); of a table.
         columns: kind of a column, where the inferred one is not what is wanted; of a table. Ignored ones
             are no features.
         drop_missing: rows of a table to leave out: none, those with any missing cell, or with a missing
@@ -103,10 +105,12 @@ def function(
             raise DataError(
                 f"dataset.target: `{function}` returns a table; name the column to predict, one of {names}"
             )
-        targets = (target,) if isinstance(target, str) else tuple(target)
+        targets, several = asked_targets(target)
         # Values in memory are missing when they are null, whatever they are called.
         reader = CellReader(missing_values=(), date_order=date_order)
-        options = TableOptions(targets, dict(columns or {}), task, drop_missing, reader=reader)
+        options = TableOptions(
+            targets, dict(columns or {}), task, drop_missing, reader=reader, several=several
+        )
         return _of_tables(function, tables, options)
     if asked := _asked(**of_tables):
         raise DataError(

@@ -29,6 +29,7 @@ from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, Part, Source, Split
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data.word_pieces import CountedWords
 from bigmodel_cli.errors import DataError
+from bigmodel_cli.targets import one_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,9 @@ def describe(
         # Its targets are the tokens of its input: `token_targets.described` adds them.
         _refuse_target_scale(spec, prepare)
         return replace(spec, input=data_input, sizes=sizes)
+    if spec.target.tasks:
+        target = _several(spec, targets, prepare)
+        return replace(spec, input=data_input, target=target, sizes=sizes)
     if spec.task != "regression":
         _refuse_target_scale(spec, prepare)
         counts = pixel_counts(spec, train) if spec.task == "segmentation" else target_counts(spec, targets)
@@ -113,6 +117,22 @@ def describe(
         target = replace(target, mean=_finite_mean(targets, spec, "target", target.names))
         target = _scaled_target(target, targets, prepare.target.scale)
     return replace(spec, input=data_input, target=target, sizes=sizes)
+
+
+def _several(spec: DataSpec, targets: np.ndarray, prepare: Prepare) -> TargetSpec:
+    """The statistics of several tasks, of each as if it were the only one."""
+    if all(part.task != "regression" for part in spec.parts):
+        _refuse_target_scale(spec, prepare)
+    tasks = []
+    for place, (one, part) in enumerate(zip(spec.target.tasks, spec.parts, strict=True)):
+        own, target = one_target(part, targets, place), part.target
+        if part.task == "regression":
+            target = replace(target, mean=_finite_mean(own, spec, "target", target.names))
+            target = _scaled_target(target, own, prepare.target.scale)
+        else:
+            target = replace(target, counts=target_counts(part, own))
+        tasks.append(replace(one, target=target))
+    return replace(spec.target, tasks=tuple(tasks))
 
 
 def _refuse_target_scale(spec: DataSpec, prepare: Prepare) -> None:

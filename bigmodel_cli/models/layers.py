@@ -185,13 +185,27 @@ def features(
 
 def output_head(
     x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0, zeros: bool = False
-) -> keras.KerasTensor:
+) -> Any:
     """Final dense layer (batch, data.outputs) float32: `logits` of classes or labels, else `outputs`.
 
     The intercepts of a regression start at the mean of what it learns, so that the optimizer spends no
     steps on finding the level. `zeros` starts the weights at 0, as suits a model without
     hidden layers, instead of at random.
+
+    Returns:
+        What it gives; of several tasks a dict of the outputs of one layer each, such as `logits_species`.
     """
+    if data.target.tasks:
+        return {
+            one.key: _head(x, part, f"_{one.key}", l1, l2, zeros)
+            for one, part in zip(data.target.tasks, data.parts, strict=True)
+        }
+    return _head(x, data, "", l1, l2, zeros)
+
+
+def _head(
+    x: keras.KerasTensor, data: DataSpec, suffix: str, l1: float, l2: float, zeros: bool
+) -> keras.KerasTensor:
     import keras
 
     regression = data.task == "regression"
@@ -204,7 +218,7 @@ def output_head(
         bias_initializer=keras.initializers.Constant(list(mean)) if regression else "zeros",
         kernel_initializer="zeros" if zeros else "glorot_uniform",
         kernel_regularizer=regularizer(l1, l2),
-        name="outputs" if regression else "logits",
+        name=("outputs" if regression else "logits") + suffix,
     )(x)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from bigmodel_cli import build, plots, rundir, validation
 from bigmodel_cli.config.schema import Config, FoldScheme
+from bigmodel_cli.data.strata import strata
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.evaluation import evaluate
 from bigmodel_cli.repeats import scores
@@ -69,12 +70,14 @@ def choose_scheme(config: Config, by: str | None) -> tuple[FoldScheme, str | Non
         return scheme, by or column, f"auto: dataset.split_by.{kind}"
     if by is not None:
         return "grouped", by, "auto: a column is given"
-    task = build.open_source(config).spec.task
-    if task != "classification":
-        return "plain", None, f"auto: {task.replace('_', ' ')}"
+    spec = build.open_source(config).spec
+    classes = strata(spec)
+    if classes is None:
+        return "plain", None, f"auto: {spec.task.replace('_', ' ')}"
     if not config.dataset.stratify:
         return "plain", None, "auto: dataset.stratify is false"
-    return "stratified", None, "auto: classification"
+    several = "" if classes.part is None else f" of {classes.by}"
+    return "stratified", None, f"auto: classification{several}"
 
 
 def run_series(series: Series, backend: Choice, watcher: Watcher, first: Plan | None = None) -> list[Result]:

@@ -14,9 +14,9 @@ from bigmodel_cli.devices import Devices
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.training import remainder
 from bigmodel_cli.training.layer_rules import freeze
-from bigmodel_cli.training.objective import build_objective
 from bigmodel_cli.training.optimizer import build_optimizer
 from bigmodel_cli.training.plan import Plan
+from bigmodel_cli.training.several_objectives import whole_objective
 
 
 def compile_model(plan: Plan, rate_factor: float = 1.0) -> None:
@@ -72,11 +72,12 @@ def _compile(
                     # Statistics of one device's share of the batch would be silently wrong.
                     layer.synchronized = True
         # Those of the plan's own objective belong to an earlier compilation after the first one.
-        objective = build_objective(config, plan.data.spec, mixing=plan.mixing)
+        objective = whole_objective(config, plan.data.spec, mixing=plan.mixing)
         model.compile(
             optimizer=build_optimizer(config, model, plan.pipeline.steps, rate_factor=rate_factor),
             loss=objective.loss,
-            metrics=list(objective.metrics),
+            loss_weights=objective.weights,
+            metrics=objective.metrics,
             steps_per_execution=steps_per_execution,
             jit_compile=_jit(config, devices),
             # A fixed loss scale is the optimizer's own; Keras would put its dynamic one in its place.

@@ -9,7 +9,7 @@ translates, so that every one of them means what it says.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -41,7 +41,6 @@ AUTO_LOSSES: Mapping[Task, str] = {
     "language_model": token_metrics.LOSS,
     "masked_language_model": token_metrics.LOSS,
 }
-
 _CLASSIFICATION_LOSSES = frozenset(
     {
         "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
@@ -98,17 +97,19 @@ class Objective:
     """What is minimised and what is measured.
 
     Attributes:
-        loss: takes the model's raw output.
+        loss: takes the model's raw output; of several tasks one each, by their keys.
         loss_name: what `auto` became, or what was asked for.
-        metrics: fresh metrics over the model's raw output.
+        metrics: fresh metrics over the model's raw output; of several tasks those of each, by their keys.
         encode: what the pipeline must do to a batch of targets: one-hot (batch, classes) float32, or the
-            scale of `TargetSpec`; None for nothing.
+            scale of `TargetSpec`; None for nothing. Of several tasks a dict, by their keys, comes out.
+        weights: of several tasks those of the losses in their sum, by the keys; None for one task.
     """
 
-    loss: keras.losses.Loss
+    loss: Any
     loss_name: str
-    metrics: Sequence[keras.metrics.Metric]
+    metrics: Any
     encode: Callable[[Any], Any] | None
+    weights: Mapping[str, float] | None = None
 
 
 def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> Objective:
@@ -205,7 +206,8 @@ def _metrics(config: Config, data: DataSpec) -> list[keras.metrics.Metric]:
     return [_metric(item, data) for item in wanted]
 
 
-def _fits(metric: str, task: Task) -> bool:
+def fits(metric: str, task: Task) -> bool:
+    """Whether a metric of this canonical name is for a task."""
     match task:
         case "classification":
             return metric not in _REGRESSION_METRICS | {"mean_iou"}
@@ -217,6 +219,9 @@ def _fits(metric: str, task: Task) -> bool:
             return metric in _REGRESSION_METRICS
         case "language_model" | "masked_language_model":
             return metric in AUTO_METRICS[task]
+        case "multi_task":
+            # Each of the tasks is asked.
+            return False
         case _:
             assert_never(task)
 
@@ -224,7 +229,7 @@ def _fits(metric: str, task: Task) -> bool:
 def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
     definition = components.find("metrics", component.name)
     name = definition.name
-    if not _fits(name, data.task):
+    if not fits(name, data.task):
         raise UsageError(
             f"metrics: `{name}` is not for {data.task}, which {data.name} is; use `auto` or see "
             "`bigmodel list metrics`"
@@ -260,7 +265,9 @@ def _takes_logits(kind: type[Any]) -> bool:
 
 
 def higher_is_better(monitor: str) -> bool:
-    """Whether a larger value of `accuracy` or `val_loss` and the like is an improvement."""
-    name = monitor.removeprefix("val_")
-    entry = catalogue.find("metrics", name)
-    return (entry.name if entry else name) in HIGHER_IS_BETTER
+    """Whether a larger value of `accuracy`, `val_loss` or `val_species_accuracy` is an improvement."""
+    words = monitor.removeprefix("val_").split("_")
+    # With several tasks the metric's name stands behind that of the task.
+    names = ("_".join(words[start:]) for start in range(len(words)))
+    entry = next((entry for name in names if (entry := catalogue.find("metrics", name))), None)
+    return entry is not None and entry.name in HIGHER_IS_BETTER

@@ -25,9 +25,10 @@ from bigmodel_cli.training import agreement, batch_size
 from bigmodel_cli.training.beginning import Beginning, beginning
 from bigmodel_cli.training.compiling import compile_model, compiled_copy, share_batches
 from bigmodel_cli.training.layer_rules import add_lora, releases
-from bigmodel_cli.training.objective import Objective, build_objective
+from bigmodel_cli.training.objective import Objective
 from bigmodel_cli.training.plan import Plan
 from bigmodel_cli.training.range_test import find_learning_rate
+from bigmodel_cli.training.several_objectives import whole_objective
 from bigmodel_cli.training.trackers import check_trackers
 
 STEPS_PER_EXECUTION = 32
@@ -138,7 +139,7 @@ def _plan(
         taken = begun.prepare(model)
     augmentations = _augmentations(config, data)
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
-    objective = build_objective(config, data.spec, mixing=mixing)
+    objective = whole_objective(config, data.spec, mixing=mixing)
     weights = build.class_weights(config, data.spec)
     with data_errors_told():
         pipeline = TrainingPipeline(
@@ -235,7 +236,7 @@ def _augmentations(config: Config, data: Data) -> list[Scheduled]:
 
 def _chance(objective: Objective, data: Data, smoothing: float) -> float | None:
     """The entropy of the classes, which is the loss of a model that knows nothing but their shares."""
-    if not objective.loss_name.endswith("categorical_crossentropy"):
+    if objective.weights is not None or not objective.loss_name.endswith("categorical_crossentropy"):
         return None
     counts = data.spec.target.counts
     shares = [(1 - smoothing) * count / sum(counts) + smoothing / len(counts) for count in counts]

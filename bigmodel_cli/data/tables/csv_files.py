@@ -12,6 +12,7 @@ from bigmodel_cli.data.tables.column_kinds import DeclaredKind
 from bigmodel_cli.data.tables.delimited import PLAIN_SUFFIXES, SUFFIXES, Delimited, Delimiter, Quote
 from bigmodel_cli.data.tables.files import GivenPaths, find_tables
 from bigmodel_cli.data.tables.scan import AskedTask, LabelSeparator, TableOptions
+from bigmodel_cli.data.tables.several_targets import AskedTargets, asked_targets
 from bigmodel_cli.data.tables.source import TableSource
 
 
@@ -19,7 +20,7 @@ def csv(
     seed: int,
     *,
     path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
-    target: str | Sequence[str],
+    target: AskedTargets,
     columns: Mapping[str, DeclaredKind] | None = None,
     task: AskedTask = "auto",
     label_separator: LabelSeparator | None = None,
@@ -44,7 +45,8 @@ def csv(
         path: a file, a glob or a folder (.csv, .tsv, .tab, .txt, also with .gz, .bz2, .zst), a list of
             these, or a mapping of split to these.
         target: the column to predict; several are the targets of a regression, or with the task multi_label
-            the labels: columns of 0 and 1 (or true and false, yes and no).
+            the labels: columns of 0 and 1 (or true and false, yes and no). Several with a task each are a
+            mapping of column to `task` (auto, classification or regression), `weight` and `loss`.
         columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
         task: auto takes texts, booleans and up to 20 different whole numbers for classes, other numbers for a
             regression. With multi_label a row may have any number of labels: of several columns in `target`,
@@ -70,13 +72,15 @@ def csv(
     files, notes = find_tables(given, SUFFIXES, PLAIN_SUFFIXES)
     missing = tuple(missing_values)
     table = Delimited(delimiter, quote, header, tuple(names or ()), encoding, missing)
+    target_names, several = asked_targets(target)
     options = TableOptions(
-        target=(target,) if isinstance(target, str) else tuple(target),
+        target=target_names,
         columns=dict(columns or {}),
         task=task,
         label_separator=label_separator,
         drop_missing=drop_missing if isinstance(drop_missing, str) else tuple(drop_missing),
         drop_duplicates=drop_duplicates,
+        several=several,
         reader=CellReader(missing, decimal, date_order),
     )
     first = next(iter(files.values()))[0]

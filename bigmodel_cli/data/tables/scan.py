@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from bigmodel_cli.columns import ColumnKind
-from bigmodel_cli.contracts import LANGUAGE_TASKS, Task
+from bigmodel_cli.contracts import LANGUAGE_TASKS, OneOfSeveral, Task
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.cells import CellReader
 from bigmodel_cli.data.tables.column_kinds import DeclaredKind, Inferred, infer
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest
 from bigmodel_cli.data.tables.label_targets import SEPARATOR, FlagTargets, LabelSetTargets
+from bigmodel_cli.data.tables.several_targets import SeveralTargets, Target
 from bigmodel_cli.data.tables.targets import LabelTargets, NumberTargets, Targets, TextTargets
 from bigmodel_cli.errors import DataError
 
@@ -49,6 +50,7 @@ class TableOptions:
         drop_duplicates: whether rows equal to an earlier one of their base split are dropped.
         reader: how cells are written.
         label_separator: between the labels of a cell, where the one target holds several; None for `|`.
+        several: what is said of each target, where each has a task of its own; else empty.
     """
 
     target: tuple[str, ...]
@@ -58,6 +60,13 @@ class TableOptions:
     drop_duplicates: bool = False
     reader: CellReader = field(default_factory=CellReader)
     label_separator: str | None = None
+    several: Mapping[str, Target] = field(default_factory=dict)
+
+    def of(self, name: str) -> TableOptions:
+        """Those of one target: of several with a task each, as if it were the only one."""
+        if not self.several:
+            return self
+        return replace(self, target=(name,), task=self.several[name].task, several={})
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,9 @@ class Scan:
         kinds: how each column of the files can be read.
         features: of the columns, in the order of the files.
         targets: of each base split, for the rows kept: class indices (n,) int32, labels (n, labels) float32
-            of 0 and 1, or values (n, targets) float32.
+            of 0 and 1, or values (n, targets) float32, of several tasks class indices among them.
         target_names: of classes, labels or targets.
+        tasks: of several tasks each one; else empty.
         rows: of each base split, for each of its files.
         kept: of each base split, the positions of the rows that were not dropped, (n,) int64 ascending; None
             where all were kept.
@@ -83,6 +93,7 @@ class Scan:
     features: tuple[str, ...]
     targets: Mapping[str, np.ndarray]
     target_names: tuple[str, ...]
+    tasks: tuple[OneOfSeveral, ...]
     rows: Mapping[str, Sequence[int]]
     kept: Mapping[str, np.ndarray | None]
     text_bytes: float
@@ -154,6 +165,7 @@ class _Scanner:
             features=tuple(features),
             targets=found.values,
             target_names=found.names,
+            tasks=found.tasks,
             rows=rows,
             kept=kept,
             text_bytes=sum(checked.text_bytes[name] for name in features) / total,
@@ -223,13 +235,19 @@ class _Scanner:
                         f"dataset.{key}: {next(iter(self._heads_of))} has no column `{name}`; "
                         f"{suggest(name, names)}{header}"
                     )
-        self._check_target()
-
-    def _check_target(self) -> None:
-        options = self._options
         if self._language:
             self._check_text()
             return
+        if options.several and (options.task != "auto" or options.label_separator is not None):
+            key = "label_separator" if options.task == "auto" else "task"
+            raise DataError(
+                f"dataset.{key}: is for one target, and dataset.target names several with a task each; leave "
+                "it out"
+            )
+        for one in {options.of(name).target: options.of(name) for name in options.target}.values():
+            self._check_target(one)
+
+    def _check_target(self, options: TableOptions) -> None:
         several = len(options.target) > 1
         if several and options.task == "classification":
             raise DataError(
@@ -336,7 +354,7 @@ class _Scanner:
             self._notes.append(inferred.remark if inferred.whole else f"`{name}` {inferred.remark}")
 
     def _target_kind(self, name: str, inferred: Inferred) -> ColumnKind:
-        options = self._options
+        options = self._options.of(name)
         kind: ColumnKind
         if self._language:
             kind = "text"
@@ -387,7 +405,14 @@ class _Scanner:
                         return
 
     def _new_targets(self) -> Targets:
-        names, options = self._options.target, self._options
+        options = self._options
+        if not options.several:
+            return self._targets_of(options)
+        parts = {name: self._targets_of(options.of(name)) for name in options.target}
+        return SeveralTargets(parts, options.several)
+
+    def _targets_of(self, options: TableOptions) -> Targets:
+        names = options.target
         if options.task in LANGUAGE_TASKS:
             return TextTargets(names[0], options.task)
         if options.task == "multi_label":

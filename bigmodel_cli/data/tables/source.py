@@ -76,6 +76,7 @@ class TableSource:
             () if classes else (len(self._scan.target_names),),
             "int32" if classes else "float32",
             self._scan.target_names,
+            tasks=self._scan.tasks,
         )
         self.spec = DataSpec(
             name=name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from bigmodel_cli.contracts import Task
+from bigmodel_cli.contracts import OneOfSeveral, Task
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.cells import CellReader
 from bigmodel_cli.errors import DataError
@@ -28,15 +28,17 @@ class Found:
     Attributes:
         task: what they are for.
         values: of each base split: class indices (n,) int32, labels (n, labels) float32 of 0 and 1, or values
-            (n, targets) float32.
-        names: of classes or labels, or of the regression targets.
+            (n, targets) float32, of several tasks class indices among them.
+        names: of classes or labels, or of the targets.
         remark: why they were taken for classes or not, where that was judged; else empty.
+        tasks: of several tasks each one; else empty.
     """
 
     task: Task
     values: Mapping[str, np.ndarray]
     names: tuple[str, ...]
     remark: str = ""
+    tasks: tuple[OneOfSeveral, ...] = ()
 
 
 class Targets(Protocol):
