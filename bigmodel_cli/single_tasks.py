@@ -6,15 +6,15 @@ What is done with a run of one task (metrics, pictures, weights) is done so with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from bigmodel_cli.build import Data, Restored
 from bigmodel_cli.contracts import DataSpec, Inputs, Lookup, Part, Source
 from bigmodel_cli.data.splits import SplitData
-from bigmodel_cli.targets import one_target
+from bigmodel_cli.targets import one_output, one_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,8 +91,28 @@ def data_of(data: Data, place: int) -> Data:
     return replace(data, spec=spec, splits=splits)
 
 
-def restored_of(restored: Restored, place: int) -> Restored:
-    """A run whose model gives one of its outputs."""
+@dataclass(frozen=True)
+class OneRestored(Restored):
+    """A run brought back, whose model gives one of its outputs.
+
+    Attributes:
+        whole: the run with all.
+        place: of the one among the tasks.
+    """
+
+    whole: Restored | None = None
+    place: int = 0
+
+    def predict(self, inputs: Any) -> np.ndarray:
+        """As `Restored.predict`."""
+        assert self.whole is not None
+        # By the whole model, for which TensorFlow makes one function, not one for each task.
+        return one_output(self.whole.spec, self.whole.predict(inputs), self.place)
+
+
+def restored_of(restored: Restored, place: int) -> OneRestored:
+    """A run of several tasks with one of them."""
     one, model = restored.spec.target.tasks[place], restored.model
     alone = keras.Model(model.input, model.output[one.key], name=model.name)
-    return replace(restored, spec=restored.spec.parts[place], model=alone, one=one)
+    spec = restored.spec.parts[place]
+    return OneRestored(restored.run, restored.config, spec, alone, one, restored, place)

@@ -53,7 +53,7 @@ LAYERS = (
         "pages",
     ),
     ("build",),
-    ("hidden_layers", "continuation", "model_pictures", "explanation"),
+    ("single_tasks", "hidden_layers", "continuation", "model_pictures", "explanation"),
     ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor", "report"),
     # Trains and evaluates, again and again.
     ("repeats",),

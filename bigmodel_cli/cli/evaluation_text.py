@@ -10,7 +10,7 @@ from bigmodel_cli import formatting, rundir
 from bigmodel_cli.cli import console
 
 if TYPE_CHECKING:
-    from bigmodel_cli.evaluation import Evaluation, LeastSquares
+    from bigmodel_cli.evaluation import Evaluation, LeastSquares, SeveralEvaluations
     from bigmodel_cli.metrics import (
         ClassificationReport,
         Grouping,
@@ -23,8 +23,23 @@ if TYPE_CHECKING:
 _CLASSES_SHOWN = 20
 
 
-def show(evaluation: Evaluation) -> None:
-    """Print an evaluation for people: a table of metrics, then what there is besides."""
+def show(evaluation: Evaluation | SeveralEvaluations) -> None:
+    """Print an evaluation for people: a table of metrics, then what there is besides.
+
+    Of several tasks one after the other.
+    """
+    from bigmodel_cli.evaluation import Evaluation
+
+    if isinstance(evaluation, Evaluation):
+        _show_one(evaluation)
+        return
+    for number, one in enumerate(evaluation.outputs.values()):
+        click.echo("\n" * bool(number), nl=False)
+        _show_one(one)
+    click.echo(f"\nall in {evaluation.folder}/\n  metrics.json\n  predictions.parquet")
+
+
+def _show_one(evaluation: Evaluation) -> None:
     from bigmodel_cli.metrics import ClassificationReport, MultiLabelReport, SegmentationReport
 
     report = evaluation.report

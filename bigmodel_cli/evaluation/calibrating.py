@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bigmodel_cli import rundir
+from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.metrics import (
@@ -20,7 +22,6 @@ from bigmodel_cli.metrics import (
     threshold_scores,
 )
 from bigmodel_cli.metrics.threshold import CRITERION, HALF
-from bigmodel_cli.rundir import Run
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,11 @@ def at_threshold(
     return Threshold(spec.target.names[1], chosen.threshold, CRITERION, half, own)
 
 
-def kept(run: Run) -> Chosen | None:
+def kept(restored: Restored) -> Chosen | None:
     """What was chosen before and is kept with the run; None where that is not there, or of another model."""
+    run = restored.run
     try:
-        found = rundir.read_json(run.calibration)
+        found = rundir.read_json(_place(restored))
         part, threshold = found["validation"], found["threshold"]
         chosen = Chosen(
             float(found["temperature"]),
@@ -154,18 +156,24 @@ def kept(run: Run) -> Chosen | None:
     return chosen if same else None
 
 
-def write(run: Run, chosen: Chosen, spec: DataSpec) -> None:
+def _place(restored: Restored) -> Path:
+    """The file that keeps it; each of several tasks has its own."""
+    path, one = restored.run.calibration, restored.one
+    return path if one is None else path.with_stem(f"{path.stem}_{one.key}")
+
+
+def write(restored: Restored, chosen: Chosen) -> None:
     """Keep what was chosen with the run, for `bigmodel predict`."""
     (loss_before, error_before), (loss_after, error_after) = chosen.before, chosen.after
     threshold = None
     if chosen.threshold is not None:
         threshold = {
-            "positive": spec.target.names[1],
+            "positive": restored.spec.target.names[1],
             "value": chosen.threshold,
             "criterion": CRITERION,
         }
     rundir.write_json(
-        run.calibration,
+        _place(restored),
         {
             "temperature": chosen.temperature,
             "fitted_on": {"split": "validation", "examples": chosen.examples},
@@ -176,6 +184,6 @@ def write(run: Run, chosen: Chosen, spec: DataSpec) -> None:
                 "error_after": error_after,
             },
             "threshold": threshold,
-            "model_sha256": rundir.file_digest(run.model),
+            "model_sha256": rundir.file_digest(restored.run.model),
         },
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bigmodel_cli.contracts import OneOfSeveral
 from bigmodel_cli.evaluation.calibrating import Calibration
 from bigmodel_cli.evaluation.least_squares import LeastSquares
 from bigmodel_cli.evaluation.worst_examples import WorstExample
@@ -57,6 +58,7 @@ class Evaluation:
         notes: what could not be computed or was left out, a line each; without those of the report.
         data: of new data, where it lies, a fingerprint, and what was left out of it; None of a split.
         samples: of a language model, what it writes after some prompts, and how that was drawn; else None.
+        output: which of several tasks it is of; None for the only one.
     """
 
     run: Run
@@ -75,6 +77,7 @@ class Evaluation:
     notes: tuple[str, ...]
     data: Mapping[str, Any] | None = None
     samples: Mapping[str, Any] | None = None
+    output: OneOfSeveral | None = None
 
     def all_notes(self) -> list[str]:
         """Those of the report, then the others."""
@@ -89,6 +92,7 @@ class Evaluation:
         return {
             "run": str(self.run),
             "split": self.split,
+            **({} if self.output is None else {"output": self.output.name}),
             "data": None if self.data is None else dict(self.data),
             **self.report.to_json(),
             "linear_baseline": part(self.linear_baseline),

@@ -14,7 +14,7 @@ from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.errors import DataError
-from bigmodel_cli.evaluation import calibrating
+from bigmodel_cli.evaluation import calibrating, several
 from bigmodel_cli.evaluation.calibrating import Chosen
 from bigmodel_cli.evaluation.grouping import Members, members
 from bigmodel_cli.evaluation.language import evaluate_language
@@ -23,6 +23,7 @@ from bigmodel_cli.evaluation.linear_baseline import linear_baseline
 from bigmodel_cli.evaluation.masks import evaluate_masks
 from bigmodel_cli.evaluation.outcome import Evaluation, LeftOut
 from bigmodel_cli.evaluation.predictions_file import write_predictions
+from bigmodel_cli.evaluation.several import SeveralEvaluations
 from bigmodel_cli.evaluation.subject import Subject, new_data, own_split
 from bigmodel_cli.evaluation.worst_examples import worst_examples
 from bigmodel_cli.metrics import (
@@ -54,11 +55,12 @@ def evaluate(
     by: Sequence[str] = (),
     theme: Theme = "light",
     projection: Projection = "pca",
-) -> Evaluation:
+) -> Evaluation | SeveralEvaluations:
     """Measure a run's best model on one of its splits and write metrics, predictions and pictures.
 
     Of a classifier a temperature, and with two classes a threshold, are chosen on the validation split and
-    kept with the run. Examples whose output is not finite are left out.
+    kept with the run. Examples whose output is not finite are left out. Of several tasks each is measured as
+    if it were the only one, in a folder of its own.
 
     Args:
         run: a finished or stopped run.
@@ -73,7 +75,11 @@ def evaluate(
         DataError: no output is finite.
     """
     restored = build.restore(run)
-    return _evaluate(restored, own_split(restored, split), by, theme, projection)
+    subject = own_split(restored, split)
+    if restored.spec.target.tasks:
+        subjects = several.own_splits(restored, subject, by)
+        return several.joined([_evaluate(*pair, by, theme, projection) for pair in subjects])
+    return _evaluate(restored, subject, by, theme, projection)
 
 
 def evaluate_new(
@@ -84,7 +90,7 @@ def evaluate_new(
     by: Sequence[str] = (),
     theme: Theme = "light",
     projection: Projection = "pca",
-) -> Evaluation:
+) -> Evaluation | SeveralEvaluations:
     """Measure a run's best model on new labelled data, as `evaluate` does on a split.
 
     Inputs are prepared as in training. Temperature and threshold are those that the run keeps; where it keeps
@@ -103,6 +109,9 @@ def evaluate_new(
         DataError: no labels, other columns or shapes than the model takes, or nothing that can be measured.
     """
     restored = build.restore(run)
+    if restored.spec.target.tasks:
+        subjects = several.new_data_of_each(restored, paths, target, by)
+        return several.joined([_evaluate(*pair, by, theme, projection) for pair in subjects])
     return _evaluate(restored, new_data(restored, paths, target, by), by, theme, projection)
 
 
@@ -131,7 +140,7 @@ def _evaluate(
     linear, reason = None, None
     if data is not None:
         linear, reason = linear_baseline(data, examples, seen.positions, seed)
-    folder = run.evaluation(subject.name)
+    folder = run.evaluation(subject.name) / subject.output
     folder.mkdir(parents=True, exist_ok=True)
     line = _line(restored, subject, report)
     pictures = evaluation_pictures.draw(
@@ -159,10 +168,11 @@ def _evaluate(
         tuple(pictures),
         (*subject.notes, *seen.notes(subject.ids), *notes, *([reason] if reason else [])),
         subject.record,
+        output=restored.one,
     )  # fmt: skip
     rundir.write_json(folder / "metrics.json", evaluation.to_json())
     if chosen is not None and chosen is not subject.kept:
-        calibrating.write(run, chosen, spec)
+        calibrating.write(restored, chosen)
     return evaluation
 
 
@@ -239,7 +249,7 @@ def _chosen(restored: Restored, subject: Subject, seen: _Seen) -> tuple[Chosen |
             f"no calibration: {restored.run.calibration.name} is not in the run, or of another model; "
             f"`bigmodel evaluate {restored.run}` writes it where the run's own data is"
         ]
-    measured = subject.name == "validation"
+    measured = subject.split.name == "validation"
     held_out = seen if measured else _see(restored, data.splits["validation"], data.raw)
     chosen = calibrating.choose(held_out.targets, held_out.outputs)
     if chosen is None:

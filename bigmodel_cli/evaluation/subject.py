@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class Subject:
         kept: temperature and threshold that the run keeps; None where they are to be chosen anew.
         record: of new data, where it lies and what was left out; None of a split.
         notes: what to say of it, a line each.
+        output: of several tasks the key of the one that is measured, which has a folder in that of `name`;
+            empty for the only task.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Subject:
     kept: Chosen | None = None
     record: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    output: str = ""
 
 
 def own_split(restored: Restored, name: SplitName) -> Subject:
@@ -59,7 +62,13 @@ def own_split(restored: Restored, name: SplitName) -> Subject:
     return Subject(name, f"{name} split", split, np.arange(split.size), data.raw, data)
 
 
-def new_data(restored: Restored, paths: Sequence[str], target: Sequence[str], by: Sequence[str]) -> Subject:
+def new_data(
+    restored: Restored,
+    paths: Sequence[str],
+    target: Sequence[str],
+    by: Sequence[str],
+    own: Callable[[], Data] | None = None,
+) -> Subject:
     """New data with labels, and as much of the run's own data as is here.
 
     Args:
@@ -67,16 +76,17 @@ def new_data(restored: Restored, paths: Sequence[str], target: Sequence[str], by
         paths: where the new data lies.
         target: columns of the labels; empty for those of training.
         by: columns that are asked for besides.
+        own: gives the run's own data; None for `build.restored_data`.
 
     Raises:
         UsageError: labels that the task does not have.
         DataError: the new data lacks labels, does not fit the model, or nothing of it can be measured.
     """
     found = read(restored, paths, target, by)
-    kept = calibrating.kept(restored.run) if restored.spec.task == "classification" else None
+    kept = calibrating.kept(restored) if restored.spec.task == "classification" else None
     notes = list(found.notes)
     try:
-        data = build.restored_data(restored)
+        data = own() if own else build.restored_data(restored)
     except BigmodelError as error:
         data = None
         reason = str(error).splitlines()[0]

@@ -61,4 +61,8 @@ def write(run: Run, page: Path | None = None, model_card: Path | None = None) ->
         facts.write_text(model_card, card.markdown(found))
     except OSError as error:
         raise UsageError(f"{model_card}: cannot be written: {error.strerror}") from None
-    return Report(run, page, model_card, page.stat().st_size, tuple(found.evaluations))
+    return Report(run, page, model_card, page.stat().st_size, _splits(found))
+
+
+def _splits(found: facts.Facts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.partition("/")[0] for name in found.evaluations))

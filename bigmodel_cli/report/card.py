@@ -43,9 +43,10 @@ def _details(facts: Facts) -> Iterator[str]:
         f", {si(summary['flops'], 'FLOP')} an example" if summary.get("flops") else ""
     )
     # Tokens by the thousand say nothing.
-    names = "" if facts.spec.task in LANGUAGE_TASKS else f": {_listed(facts.spec.target.names)}"
+    hidden = facts.spec.task in LANGUAGE_TASKS or facts.spec.target.tasks
+    names = "" if hidden else f": {_listed(facts.spec.target.names)}"
     task = facts.spec.task.replace("_", "-")
-    yield f"- Task: {task}, {count(facts.spec.outputs)} {facts.words.several}{names}"
+    yield f"- Task: {task}, {_safe(facts.outputs_text)}{names}"
     yield f"- Input: {facts.input_text}"
     begun = str(environment.get("started", ""))[:10]
     yield f"- Trained: {begun}, {summary.get('epochs')} epochs, seed {config.seed}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ class OutputWords:
     exclusive: bool = True
 
 
-_WORDS: Mapping[Task, OutputWords] = {
+WORDS: Mapping[Task, OutputWords] = {
     "classification": OutputWords("class", "classes", "examples"),
     "multi_label": OutputWords("label", "labels", "examples", exclusive=False),
     "segmentation": OutputWords("class", "classes", "pixels"),
     "regression": OutputWords("target", "targets", "examples"),
     "language_model": OutputWords("token", "tokens", "times"),
     "masked_language_model": OutputWords("token", "tokens", "times"),
+    "multi_task": OutputWords("output", "outputs", "examples"),
 }
 
 
@@ -55,7 +56,8 @@ class Facts:
         environment: of environment.json.
         summary: of summary.json.
         history: the epochs.
-        evaluations: split -> the document of its metrics.json, the test split first, new data last.
+        evaluations: split -> the document of its metrics.json, the test split first, new data last; of
+            several tasks `split/key` -> that of each.
         tags: words that the user gave it.
     """
 
@@ -72,7 +74,19 @@ class Facts:
     @property
     def words(self) -> OutputWords:
         """For what the task predicts."""
-        return _WORDS[self.spec.task]
+        return WORDS[self.spec.task]
+
+    @property
+    def outputs_text(self) -> str:
+        """What the model gives: `3 classes`, or of several tasks `2 targets: species (3 classes), ...`."""
+        tasks = self.spec.target.tasks
+        if not tasks:
+            return f"{self.spec.outputs:,} {self.words.several}"
+        each = (
+            f"{one.name} ({len(one.target.names)} classes)" if one.task == "classification" else one.name
+            for one in tasks
+        )
+        return f"{len(tasks)} targets: {', '.join(each)}"
 
     @property
     def input_text(self) -> str:
@@ -96,12 +110,14 @@ class Facts:
 
     def measured_on(self, name: str) -> str:
         """What the examples of an evaluation are, for people: `test split`, `new data penguins.csv`."""
-        data = self.evaluations[name].get("data")
+        document = self.evaluations[name]
+        data, output = document.get("data"), document.get("output")
+        one = "" if output is None else f"{output}, "
         if not data:
-            return f"{name} split"
+            return f"{one}{name.partition('/')[0]} split"
         # Where it lies on one machine tells others nothing.
         first, *others = (Path(path).name for path in data["paths"])
-        return f"new data {first}" + (f" and {len(others)} more" if others else "")
+        return f"{one}new data {first}" + (f" and {len(others)} more" if others else "")
 
     def choice(self, name: str) -> str:
         """What `auto` decided, such as `precision`; empty where nothing was recorded."""
@@ -124,9 +140,18 @@ def read(run: Run) -> Facts:
         run.read_environment(),
         run.read_summary(),
         run.history(),
-        {split: document for split, document in found.items() if document is not None},
+        dict(_single(found)),
         run.read_tags(),
     )
+
+
+def _single(found: Mapping[str, Mapping[str, Any] | None]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The evaluations that are there; of several tasks that of each."""
+    for split, document in found.items():
+        for key, one in (document or {}).get("outputs", {}).items():
+            yield f"{split}/{key}", one
+        if document is not None and "outputs" not in document:
+            yield split, document
 
 
 def main_score(evaluation: Mapping[str, Any]) -> str:

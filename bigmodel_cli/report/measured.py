@@ -134,9 +134,10 @@ def _decisions(document: Mapping[str, Any]) -> Iterator[Part]:
         )
         note = (
             f"temperature {metric(calibration['temperature'])}, fitted on "
-            f"{count(calibration['fitted_on']['examples'])} examples of the validation split; "
-            "`bigmodel predict --calibrated` uses it"
+            f"{count(calibration['fitted_on']['examples'])} examples of the validation split"
         )
+        if "output" not in document:
+            note += "; `bigmodel predict --calibrated` uses it"
         yield Table(
             "Calibration", ("score", "as trained", "at the temperature"), rows, right=(1, 2), notes=(note,)
         )

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.formatting import count, duration, label, metric, si
 from bigmodel_cli.pages import Code, Figures, Paragraph, Part, Section, Table, Terms
 from bigmodel_cli.report import captions, measured
-from bigmodel_cli.report.facts import Facts, interval_text, main_score
+from bigmodel_cli.report.facts import WORDS, Facts, OutputWords, interval_text, main_score
 
 _CLASSES = 50
 _SHA = 16
@@ -55,21 +56,10 @@ def intro(facts: Facts) -> list[Part]:
 def _figures(facts: Facts) -> list[tuple[str, str, str]]:
     found = []
     if facts.evaluations:
-        split, document = next(iter(facts.evaluations.items()))
-        name = main_score(document)
-        value, interval = interval_text(document["scores"][name], metric)
-        on = facts.measured_on(split).removesuffix(" split")
-        found.append((f"{on} {label(name)}", value, f"95% interval {interval}"))
-        for key, title in (("baseline", "baseline"), ("linear_baseline", "linear model")):
-            baseline = document.get(key)
-            if baseline and baseline["scores"].get(name) is not None:
-                found.append(
-                    (
-                        f"{title}, {label(name)}",
-                        metric(baseline["scores"][name]),
-                        baseline["description"].split(";")[0],
-                    )
-                )
+        first = next(iter(facts.evaluations)).partition("/")[0]
+        for split, document in facts.evaluations.items():
+            if split.partition("/")[0] == first:
+                found += _score_figures(facts, split, document)
     elif facts.summary.get("metrics"):
         monitor = facts.summary.get("monitor") or "val_loss"
         if (value := facts.summary["metrics"].get(monitor)) is not None:
@@ -80,6 +70,25 @@ def _figures(facts: Facts) -> list[tuple[str, str, str]]:
         operations = facts.summary.get("flops")
         detail = f"{si(operations, 'FLOP')} an example" if operations else ""
         found.append(("parameters", count(facts.summary["parameters"]), detail))
+    return found
+
+
+def _score_figures(facts: Facts, split: str, document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The score that an evaluation is known by, beside its baselines; of one of several tasks alone."""
+    name = main_score(document)
+    value, interval = interval_text(document["scores"][name], metric)
+    on = facts.measured_on(split).removesuffix(" split")
+    found = [(f"{on} {label(name)}", value, f"95% interval {interval}")]
+    for key, title in (("baseline", "baseline"), ("linear_baseline", "linear model")):
+        baseline = None if "output" in document else document.get(key)
+        if baseline and baseline["scores"].get(name) is not None:
+            found.append(
+                (
+                    f"{title}, {label(name)}",
+                    metric(baseline["scores"][name]),
+                    baseline["description"].split(";")[0],
+                )
+            )
     return found
 
 
@@ -96,7 +105,7 @@ def _trained(facts: Facts) -> Section:
     config, summary, spec = facts.config, facts.summary, facts.spec
     stopped = ", stopped early" if summary.get("stopped_early") else ""
     items = [
-        ("Task", f"{spec.task.replace('_', '-')}, {spec.outputs} {facts.words.several}"),
+        ("Task", f"{spec.task.replace('_', '-')}, {facts.outputs_text}"),
         ("Model", f"{config.model.name}{_parameters(config.model.parameters)}"),
         ("Data", f"{spec.name} ({spec.origin}), {_sizes(spec.sizes)}"),
         ("Input", facts.input_text),
@@ -175,17 +184,24 @@ def _data(facts: Facts) -> Section:
         Table("Splits", ("split", "examples", "from", "fingerprint"), tuple(rows), right=(1,), notes=(note,)),
     ]
     if spec.target.counts:
-        words = facts.words
-        total = sum(spec.target.counts) if words.exclusive else spec.sizes.get("train", 0)
-        pairs = sorted(zip(spec.target.names, spec.target.counts, strict=True), key=lambda pair: -pair[1])
-        shares = tuple((name, count(n), f"{n / total:.1%}" if total else "-") for name, n in pairs[:_CLASSES])
-        notes = (f"the {_CLASSES} most frequent of {len(pairs)}",) if len(pairs) > _CLASSES else ()
-        title = f"{words.several.capitalize()} in the training split"
-        parts.append(Table(title, (words.one, words.counted, "share"), shares, right=(1, 2), notes=notes))
+        parts.append(_counts(spec, facts.words, facts.words.several.capitalize()))
+    for one, part in zip(spec.target.tasks, spec.parts, strict=True):
+        if part.target.counts:
+            parts.append(_counts(part, WORDS[part.task], f"Classes of {one.name}"))
     if spec.input.columns:
         columns = tuple((c.name, c.kind, count(c.missing)) for c in spec.input.columns)
         parts.append(Table("Columns", ("column", "kind", "missing in training"), columns, right=(2,)))
     return Section("Data", parts)
+
+
+def _counts(spec: DataSpec, words: OutputWords, title: str) -> Table:
+    """How many examples of the training split each class or label has."""
+    total = sum(spec.target.counts) if words.exclusive else spec.sizes.get("train", 0)
+    pairs = sorted(zip(spec.target.names, spec.target.counts, strict=True), key=lambda pair: -pair[1])
+    shares = tuple((name, count(n), f"{n / total:.1%}" if total else "-") for name, n in pairs[:_CLASSES])
+    notes = (f"the {_CLASSES} most frequent of {len(pairs)}",) if len(pairs) > _CLASSES else ()
+    heads = (words.one, words.counted, "share")
+    return Table(f"{title} in the training split", heads, shares, right=(1, 2), notes=notes)
 
 
 def _source(dataset: Any) -> list[tuple[str, str]]:
