@@ -230,7 +230,8 @@ def _show(found: Predictions) -> None:
     rows = list(islice((row for row in found.rows() if not row.get("error")), _SHOWN))
     if not rows:
         return
-    hidden = ("probability_", "logit_", "embedding_")
+    prefixes = ("", *(f"{one.key}_" for one in found.restored.spec.target.tasks))
+    hidden = tuple(prefix + word for prefix in prefixes for word in ("probability_", "logit_", "embedding_"))
     keys = [key for key in rows[0] if not key.startswith(hidden) and key != "error"][:8]
     texts = [
         tuple(

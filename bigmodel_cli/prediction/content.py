@@ -12,7 +12,7 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.inputs.blocks import Block
 from bigmodel_cli.metrics import scores_of_masks, shares_of_pixels
-from bigmodel_cli.targets import joined_labels, predicted_labels
+from bigmodel_cli.targets import joined_labels, one_output, one_target, predicted_labels
 
 NOT_FINITE = "the model's output is not finite"
 
@@ -46,6 +46,8 @@ class Content:
         Raises:
             UsageError: classes of a regression, or more of them than there are.
         """
+        if spec.target.tasks:
+            self._check_several(spec)
         if spec.task == "segmentation" and (self.logits or self.top_k or self.embeddings):
             option = "--logits" if self.logits else "--top-k" if self.top_k else "--embeddings"
             raise UsageError(
@@ -68,6 +70,21 @@ class Content:
             what = "labels" if spec.task == "multi_label" else "classes"
             raise UsageError(f"--top-k {self.top_k}: there are {spec.outputs} {what}; ask for at most those")
 
+    def _check_several(self, spec: DataSpec) -> None:
+        """What is for one task alone; each option has one value."""
+        asked = {
+            "--logits": self.logits,
+            "--top-k": self.top_k,
+            "--calibrated": self.calibrated,
+            "--threshold": self.threshold is not None,
+        }
+        for option, given in asked.items():
+            if given:
+                raise UsageError(
+                    f"{option}: is for one target, but {spec.name} has {len(spec.target.tasks)} "
+                    f"({', '.join(spec.target.names)}); leave it out"
+                )
+
 
 @dataclass(frozen=True)
 class Result:
@@ -80,7 +97,7 @@ class Result:
             and its `probability`, or which `labels` are predicted, (n, labels) of 0 and 1; `probabilities`,
             `masks` (n, height, width) uint8 and the `shares` of their classes; `logits`, `top` indices of
             classes or labels and their `top_probabilities`; `values` of a regression; `embedding`; `target`,
-            where it is known.
+            where it is known. Of several tasks `key/name`, and one `target` with all.
     """
 
     ids: Sequence[str]
@@ -136,6 +153,11 @@ def result_of(block: Block, outputs: Mapping[str, np.ndarray], content: Content,
 def _arrays(outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec) -> dict[str, np.ndarray]:
     scores = outputs["outputs"]
     found: dict[str, np.ndarray] = {}
+    if spec.target.tasks:
+        for place, (one, part) in enumerate(zip(spec.target.tasks, spec.parts, strict=True)):
+            of_part = _arrays({"outputs": one_output(spec, scores, place)}, content, part)
+            found |= {f"{one.key}/{name}": array for name, array in of_part.items()}
+        return found | {name: outputs[name] for name in ("embedding",) if name in outputs}
     if spec.task == "classification":
         best = scores.argmax(axis=1) if content.threshold is None else scores[:, 1] > content.threshold
         found["best"] = best.astype(np.int32)
@@ -165,6 +187,31 @@ def _placed(array: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
     return whole
 
 
+def single(
+    arrays: Mapping[str, np.ndarray], spec: DataSpec
+) -> Iterator[tuple[str, DataSpec, dict[str, np.ndarray]]]:
+    """The arrays of a result by the task that they are of.
+
+    Args:
+        arrays: of `Result`.
+        spec: of the data.
+
+    Yields:
+        What stands before the names of columns, the data as if the task were the only one, and its arrays;
+        of several tasks in the end what is of all.
+    """
+    if not spec.target.tasks:
+        yield "", spec, dict(arrays)
+        return
+    for place, (one, part) in enumerate(zip(spec.target.tasks, spec.parts, strict=True)):
+        start = f"{one.key}/"
+        own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        if "target" in arrays:
+            own["target"] = one_target(part, arrays["target"], place)
+        yield f"{one.key}_", part, own
+    yield "", spec, {name: array for name, array in arrays.items() if name == "embedding"}
+
+
 @dataclass(frozen=True)
 class ColumnOf:
     """A column of a table of predictions.
@@ -184,19 +231,24 @@ def columns_of(result: Result, spec: DataSpec, with_error: bool) -> list[ColumnO
     """The columns, in order: id, prediction, numbers, target where known, error where asked for."""
     blank = [place for place, error in enumerate(result.errors) if error]
     found = [ColumnOf("id", True, list(result.ids))]
-    for name, text, values in _cells(result.arrays, spec):
-        cells = values.tolist()
-        for place in blank:
-            cells[place] = None
-        found.append(ColumnOf(name, text, cells))
+    parts = list(single(result.arrays, spec))
+    for prefix, part, arrays in parts:
+        for name, text, values in _cells(arrays, part):
+            cells = values.tolist()
+            for place in blank:
+                cells[place] = None
+            found.append(ColumnOf(f"{prefix}{name}", text, cells))
     if "target" in result.arrays and spec.task == "segmentation":
         true, predicted = (result.arrays[name] for name in ("target", "masks"))
         for name, scores in scores_of_masks(true, predicted, spec.outputs).items():
             known = np.isfinite(scores) & np.isin(np.arange(len(result)), result.good)
             cells = [value if ok else None for value, ok in zip(scores.tolist(), known, strict=True)]
             found.append(ColumnOf(name, False, cells))
-    elif "target" in result.arrays:
-        found += [ColumnOf(*cells) for cells in _targets(result.arrays["target"], spec)]
+    else:
+        for prefix, part, arrays in parts:
+            if "target" in arrays:
+                targets = _targets(arrays["target"], part)
+                found += [ColumnOf(f"{prefix}{name}", text, true) for name, text, true in targets]
     if with_error:
         found.append(ColumnOf("error", True, [error or None for error in result.errors]))
     return found

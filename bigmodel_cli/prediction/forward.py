@@ -137,6 +137,12 @@ def _require_alike(first: Restored, other: Restored) -> None:
     differ("tasks", a.task, b.task)
     names = {"multi_label": "labels", "regression": "targets"}.get(a.task, "classes")
     differ(names, a.target.names, b.target.names)
+    for one, another in zip(a.target.tasks, b.target.tasks, strict=True):
+        differ(
+            f"tasks or classes of `{one.name}`",
+            (one.task, one.target.names),
+            (another.task, another.target.names),
+        )
     differ("inputs", (a.input.kind, a.input.dtype), (b.input.kind, b.input.dtype))
     differ("columns", (a.input.names, columns(a)), (b.input.names, columns(b)))
     differ("input shapes", (a.input.shape, a.input.resize), (b.input.shape, b.input.resize))
@@ -178,6 +184,8 @@ def _parts(restored: Restored, content: Content, temperature: float) -> Callable
     """What gives the numbers asked for, of one run."""
     model, spec = restored.model, restored.spec
     outputs: Tensors = {"outputs": model.outputs[0]}
+    if spec.target.tasks:
+        outputs["outputs"] = keras.ops.concatenate([model.output[one.key] for one in spec.target.tasks], -1)
     if content.logits or temperature != 1:
         outputs["logits"] = model.get_layer("probabilities").input
     inner, prepare = None, None

@@ -27,7 +27,9 @@ class Preview:
         self._with_values = spec.input.kind == "image" or pictures.has_line(spec)
         self.wanted = 0
         if spec.task != "regression":
-            self.wanted = pictures.IMAGES if spec.input.kind == "image" else 0
+            # Of several tasks `bigmodel evaluate` draws each.
+            drawn = spec.input.kind == "image" and not spec.target.tasks
+            self.wanted = pictures.IMAGES if drawn else 0
         elif with_targets or pictures.has_line(spec):
             self.wanted = MAX_POINTS
             self._with_values = pictures.has_line(spec)

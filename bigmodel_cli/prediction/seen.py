@@ -22,6 +22,11 @@ def explanation_of(request: Request, restored: Restored) -> Explanation | None:
     """
     if request.explain is None:
         return None
+    if restored.spec.target.tasks:
+        raise UsageError(
+            f"--explain: explains a run with one target, and {restored.run} has "
+            f"{len(restored.spec.target.tasks)} ({', '.join(restored.spec.target.names)}); leave it out"
+        )
     if restored.spec.task == "segmentation":
         raise UsageError(
             "--explain: explains one prediction an input, and a mask has one for each pixel; leave it out"

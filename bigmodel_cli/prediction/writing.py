@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +15,7 @@ import numpy as np
 from bigmodel_cli import rundir
 from bigmodel_cli.contracts import IGNORED, DataSpec
 from bigmodel_cli.errors import BigmodelError, UsageError
-from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of
+from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of, single
 from bigmodel_cli.prediction.parts import Parts
 from bigmodel_cli.targets import joined_labels
 
@@ -133,9 +133,10 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
             known = shapes.get(name, (array.dtype, ()))[0]
             shapes[name] = (np.promote_types(known, array.dtype), array.shape[1:])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        if spec.task != "regression":
-            what = "labels" if spec.task == "multi_label" else "classes"
-            _write_member(archive, what, np.asarray(spec.target.names), ())
+        for prefix, part, _ in single({}, spec):
+            if part.task not in ("regression", "multi_task"):
+                what = "labels" if part.task == "multi_label" else "classes"
+                _write_member(archive, f"{prefix}{what}", np.asarray(part.target.names), ())
         for name, (dtype, shape) in shapes.items():
             of = (
                 array.astype(dtype)
@@ -147,10 +148,21 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
 
 
 def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tuple[str, np.ndarray]]:
-    names = np.asarray(spec.target.names)
     blank = np.array([bool(error) for error in result.errors])
     yield "id", np.asarray(result.ids, str)
-    for name, array in result.arrays.items():
+    for prefix, part, arrays in single(result.arrays, spec):
+        for name, array in _npz_values(arrays, part, blank):
+            yield f"{prefix}{name}", array
+    if with_error:
+        yield "error", np.asarray(result.errors, str)
+
+
+def _npz_values(
+    arrays: Mapping[str, np.ndarray], spec: DataSpec, blank: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What is said of each input, of one task; `blank` (n,) marks inputs without a prediction."""
+    names = np.asarray(spec.target.names)
+    for name, array in arrays.items():
         flags = name == "labels" or (name == "target" and spec.task == "multi_label")
         if flags or name == "top" or (name in ("best", "target") and spec.task == "classification"):
             texts = joined_labels(array, spec.target.names).astype(str) if flags else names[array]
@@ -165,8 +177,6 @@ def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tu
                 # A mask has no NaN: where there is no prediction, every pixel is ignored.
                 array[blank] = IGNORED if name == "masks" else np.nan
             yield {"values": "prediction", "masks": "prediction"}.get(name, name), array
-    if with_error:
-        yield "error", np.asarray(result.errors, str)
 
 
 def _write_member(
