@@ -15,7 +15,7 @@ from bigmodel_cli.contracts import LANGUAGE_TASKS
 if TYPE_CHECKING:
     from bigmodel_cli.data.contents import Numbers
     from bigmodel_cli.data_report import DataReport, Prepared
-    from bigmodel_cli.data_report.description import ColumnReport, Description
+    from bigmodel_cli.data_report.description import ColumnReport, Description, TargetReport
     from bigmodel_cli.data_report.speed import SpeedReport
 
 _CLASSES_SHOWN = 20
@@ -71,10 +71,11 @@ def show(report: DataReport) -> None:
         right=(1,),
     )
     click.echo()
-    if found.task != "regression":
-        _show_classes(found)
-    else:
-        _show_targets(found)
+    for target in found.tasks:
+        click.echo(f"target {target.name}: {target.task}")
+        _show_target(target)
+    if not found.tasks:
+        _show_target(found)
     if found.channels:
         _show_channels(found)
     if found.columns:
@@ -93,7 +94,14 @@ def show(report: DataReport) -> None:
         click.echo(f"  {path.name}")
 
 
-def _show_classes(found: Description) -> None:
+def _show_target(found: Description | TargetReport) -> None:
+    if found.task != "regression":
+        _show_classes(found)
+    else:
+        _show_targets(found)
+
+
+def _show_classes(found: Description | TargetReport) -> None:
     order = list(range(len(found.names)))
     train = found.splits[0].counts
     ranked = sorted(order, key=lambda index: -train[index])
@@ -142,7 +150,7 @@ def _number(value: float) -> str:
     return "n/a" if value != value else f"{value:,.6g}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
-def _show_targets(found: Description) -> None:
+def _show_targets(found: Description | TargetReport) -> None:
     rows = [
         (name if place == 0 else "", split.name, *_numbers(split.targets[index]))
         for index, name in enumerate(found.names[:_TARGETS_SHOWN])

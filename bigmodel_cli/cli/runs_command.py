@@ -162,7 +162,10 @@ def _row(facts: Facts) -> tuple[str, ...]:
     validation = [
         f"{formatting.label(name.removeprefix('val_'))} {formatting.metric(value)}"
         for name, value in summary.get("metrics", {}).items()
-        if name.startswith("val_") and value is not None
+        # Of several tasks the whole loss, and the metrics of each.
+        if name.startswith("val_")
+        and value is not None
+        and (name == "val_loss" or not name.endswith("_loss"))
     ]
     planned = summary.get("planned_epochs")
     return (

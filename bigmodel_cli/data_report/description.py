@@ -11,13 +11,14 @@ import numpy as np
 from bigmodel_cli.build import Data
 from bigmodel_cli.columns import Column
 from bigmodel_cli.config.schema import Config
-from bigmodel_cli.contracts import Inputs
+from bigmodel_cli.contracts import DataSpec, Inputs
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.contents import ColumnContents, Numbers
 from bigmodel_cli.data.pipeline import Keeping
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data.statistics import pixel_counts, target_counts
 from bigmodel_cli.plots import Array
+from bigmodel_cli.single_tasks import data_of
 from bigmodel_cli.token_targets import counted, is_language
 
 SAMPLE_BYTES = 128 * 2**20
@@ -38,7 +39,7 @@ class SplitReport:
         name: train, validation or test.
         examples: how many.
         describe: where they come from.
-        counts: of each class or label, in order; empty for regression.
+        counts: of each class or label, in order; empty for regression and for several tasks.
         targets: of each target; regression only, else empty.
     """
 
@@ -47,6 +48,25 @@ class SplitReport:
     describe: str
     counts: tuple[int, ...]
     targets: tuple[Numbers, ...]
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """One of several targets, each with a task of its own.
+
+    Attributes:
+        name: of the target.
+        key: of the model's output.
+        task: classification or regression.
+        names: of the classes, or of the value.
+        splits: what each split holds of it.
+    """
+
+    name: str
+    key: str
+    task: str
+    names: tuple[str, ...]
+    splits: tuple[SplitReport, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,7 @@ class Description:
         config: name of the config.
         dataset: name of the data.
         origin: where it comes from.
-        task: classification, multi_label, segmentation, regression or language_model.
+        task: classification, multi_label, segmentation, regression, language_model or multi_task.
         notes: of how the source was read.
         splits: train, validation and test.
         names: of the classes, of the labels, or of the regression targets.
@@ -88,6 +108,7 @@ class Description:
         channels: of images; of arrays that are neither images nor vectors, one for all numbers.
         columns: of a table, or the features of a vector; else empty.
         warnings: what is likely to be a mistake or a trouble.
+        tasks: of several tasks each one; else empty.
     """
 
     config: str
@@ -104,6 +125,7 @@ class Description:
     channels: tuple[Numbers, ...]
     columns: tuple[ColumnReport, ...]
     warnings: tuple[str, ...]
+    tasks: tuple[TargetReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists, numbers and strings."""
@@ -130,6 +152,7 @@ def describe(config: Config, data: Data, sampled: Sample) -> Description:
     spec = data.spec
     splits = tuple(_split_report(data, split) for split in data.splits.values())
     columns = tuple(_columns(config, data, sampled))
+    tasks = tuple(_target_report(data, place) for place in range(len(spec.target.tasks)))
     channels: tuple[Numbers, ...] = ()
     if not columns:
         inputs = sampled.inputs
@@ -149,8 +172,15 @@ def describe(config: Config, data: Data, sampled: Sample) -> Description:
         sampled=sampled.size,
         channels=channels,
         columns=columns,
-        warnings=tuple(_warnings(data, splits, columns)),
+        warnings=tuple(_warnings(data, splits, columns, tasks)),
+        tasks=tasks,
     )
+
+
+def _target_report(data: Data, place: int) -> TargetReport:
+    one, alone = data.spec.target.tasks[place], data_of(data, place)
+    splits = tuple(_split_report(alone, split) for split in alone.splits.values())
+    return TargetReport(one.name, one.key, one.task, one.target.names, splits)
 
 
 def _split_report(data: Data, split: SplitData) -> SplitReport:
@@ -161,9 +191,10 @@ def _split_report(data: Data, split: SplitData) -> SplitReport:
         counts = pixel_counts(data.spec, split)
     elif is_language(data.spec):
         counts = _token_counts(data, split)
-    elif data.spec.task != "regression":
+    # Of several tasks each is reported on its own.
+    elif data.spec.task not in ("regression", "multi_task"):
         counts = target_counts(data.spec, targets)
-    else:
+    elif data.spec.task == "regression":
         numbers = tuple(Numbers.of(targets[:, index]) for index in range(data.spec.outputs))
     return SplitReport(split.name, split.size, split.describe, counts, numbers)
 
@@ -230,34 +261,23 @@ def imbalance(counts: Sequence[int]) -> float:
     return max(present) / min(present) if present else 1.0
 
 
-def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[ColumnReport]) -> Iterator[str]:
-    # Most tokens of a vocabulary are rare, and some stand in one split only.
-    names = () if is_language(data.spec) else data.spec.target.names
-    unit = "pixel" if data.spec.task == "segmentation" else "example"
+def _warnings(
+    data: Data,
+    splits: Sequence[SplitReport],
+    columns: Sequence[ColumnReport],
+    tasks: Sequence[TargetReport],
+) -> Iterator[str]:
     for split in splits:
         if split.examples < FEW_EXAMPLES:
             worth = ""
             if split.name != "train" and data.spec.task == "classification":
                 worth = f"; each is {100 / split.examples:.2g}% of its accuracy"
             yield f"{split.name} has very few examples: {split.examples}{worth}"
-        absent = [name for name, count in zip(names, split.counts, strict=False) if not count]
-        if absent:
-            yield f"{split.name} has no {unit} of {_listed(absent)}"
-    train = splits[0]
-    if names and (ratio := imbalance(train.counts)) > IMBALANCE:
-        if data.spec.task == "segmentation":
-            what, remedy = "class", "the loss dice weighs all classes alike"
-        elif data.spec.task == "multi_label":
-            what, remedy = "label", "the loss binary_focal_crossentropy gives rare labels more weight"
-        else:
-            what, remedy = "class", "dataset.class_weights: balanced or dataset.resample even this out"
-        yield f"the largest {what} of train is {ratio:,.0f} times the smallest; {remedy}"
-    few = [name for name, count in zip(names, train.counts, strict=False) if 0 < count < FEW_IN_A_CLASS]
-    if few:
-        yield f"train has fewer than {FEW_IN_A_CLASS} {unit}s of {_listed(few)}"
-    for name, target in zip(names, train.targets, strict=False):
-        if target.low == target.high:
-            yield f"the target {name} is constant in train"
+    # Most tokens of a vocabulary are rare, and some stand in one split only.
+    if not is_language(data.spec) and not tasks:
+        yield from _target_warnings(data.spec, splits)
+    for part, task in zip(data.spec.parts, tasks, strict=True):
+        yield from (f"{task.name}: {text}" for text in _target_warnings(part, task.splits))
     constant = [
         column.contents.name
         for column in columns
@@ -270,6 +290,31 @@ def _warnings(data: Data, splits: Sequence[SplitReport], columns: Sequence[Colum
     mostly = [column.contents.name for column in columns if column.missing_share > 0.5]
     if mostly:
         yield f"more than half of the cells are missing: {_listed(mostly)}"
+
+
+def _target_warnings(spec: DataSpec, splits: Sequence[SplitReport]) -> Iterator[str]:
+    """What is likely to be a trouble with classes, labels or values."""
+    names = spec.target.names
+    unit = "pixel" if spec.task == "segmentation" else "example"
+    for split in splits:
+        absent = [name for name, count in zip(names, split.counts, strict=False) if not count]
+        if absent:
+            yield f"{split.name} has no {unit} of {_listed(absent)}"
+    train = splits[0]
+    if names and (ratio := imbalance(train.counts)) > IMBALANCE:
+        if spec.task == "segmentation":
+            what, remedy = "class", "the loss dice weighs all classes alike"
+        elif spec.task == "multi_label":
+            what, remedy = "label", "the loss binary_focal_crossentropy gives rare labels more weight"
+        else:
+            what, remedy = "class", "dataset.class_weights: balanced or dataset.resample even this out"
+        yield f"the largest {what} of train is {ratio:,.0f} times the smallest; {remedy}"
+    few = [name for name, count in zip(names, train.counts, strict=False) if 0 < count < FEW_IN_A_CLASS]
+    if few:
+        yield f"train has fewer than {FEW_IN_A_CLASS} {unit}s of {_listed(few)}"
+    for name, target in zip(names, train.targets, strict=False):
+        if target.low == target.high:
+            yield f"the target {name} is constant in train"
 
 
 def _listed(names: Sequence[str]) -> str:

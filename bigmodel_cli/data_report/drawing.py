@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bigmodel_cli.data_report.description import Description, Sample, cells_of, 
 from bigmodel_cli.data_report.speed import settled
 from bigmodel_cli.errors import DataError, UsageError
 from bigmodel_cli.plots import Array, ColumnPanel
+from bigmodel_cli.single_tasks import data_of
 from bigmodel_cli.targets import LABEL_SEPARATOR, joined_labels
 
 COLUMNS_DRAWN = 24
@@ -40,10 +42,11 @@ def draw(config: Config, data: Data, report: Description, sampled: Sample, folde
         pictures = []
         if data.spec.input.kind == "image":
             pictures.append(_draw_samples(config, data, folder / "samples.png"))
-        if data.spec.task != "regression":
-            pictures.append(_draw_classes(report, folder / "classes.png"))
-        else:
-            pictures.append(_draw_targets(data, report, folder / "targets.png"))
+        for place, task in enumerate(report.tasks):
+            alone = replace(report, task=task.task, names=task.names, splits=task.splits)
+            pictures.append(_draw_target(data_of(data, place), alone, folder, f"_{task.key}"))
+        if not report.tasks:
+            pictures.append(_draw_target(data, report, folder, ""))
         if report.columns:
             pictures.append(_draw_columns(data, report, sampled, folder / "columns.png"))
     except OSError as error:
@@ -142,6 +145,12 @@ def _captions(data: Data, targets: Array) -> list[str]:
         shares = [*ranked, (rest, "others")]
         found.append("\n".join(f"{share:.0%} {name}" for share, name in shares if share >= 0.005))
     return found
+
+
+def _draw_target(data: Data, report: Description, folder: Path, suffix: str) -> Path:
+    if data.spec.task != "regression":
+        return _draw_classes(report, folder / f"classes{suffix}.png")
+    return _draw_targets(data, report, folder / f"targets{suffix}.png")
 
 
 def _draw_classes(report: Description, path: Path) -> Path:

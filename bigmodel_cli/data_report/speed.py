@@ -130,4 +130,4 @@ def _consumption(training: Training, batch: tuple[Any, Any], seconds: float) -> 
     while took < seconds / 3:
         steps = max(steps + 1, min(20 * steps, int(0.7 * seconds / took * steps)))
         took = fit(steps)
-    return steps * int(batch[1].shape[0]) / took
+    return steps * int(tf.nest.flatten(batch[1])[0].shape[0]) / took

@@ -25,6 +25,8 @@ def learning_curves(
 ) -> Path:
     """Draw loss, up to two metrics and, if it varies, the learning rate against the epoch.
 
+    Of several tasks the loss of each is drawn instead of metrics, up to four, and what is monitored.
+
     Args:
         history: one mapping an epoch: `epoch` (from 1; absent: counted), `loss`, `val_loss`, `learning_rate`
             and any other `NAME` with its `val_NAME`. Values may be missing or not finite.
@@ -41,7 +43,10 @@ def learning_curves(
     metrics = [name for name in names if name != "loss" and f"val_{name}" in names]
     # The monitored metric first; the others as Keras lists them.
     metrics.sort(key=lambda name: name != monitor.removeprefix("val_"))
-    panels: list[tuple[str, tuple[str, ...]]] = [(n, (n, f"val_{n}")) for n in ["loss", *metrics[:2]]]
+    losses = [name for name in metrics if name.endswith("_loss")]
+    monitored = [name for name in metrics[:1] if name == monitor.removeprefix("val_") and name not in losses]
+    drawn = ["loss", *([*monitored, *losses[:4]] if losses else metrics[:2])]
+    panels: list[tuple[str, tuple[str, ...]]] = [(n, (n, f"val_{n}")) for n in drawn]
     if len({row["learning_rate"] for row in history if "learning_rate" in row}) > 1:
         panels.append(("learning rate", ("learning_rate",)))
     heights = [2.6 if len(keys) == 2 else 1.3 for _, keys in panels]

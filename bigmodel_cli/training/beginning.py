@@ -14,7 +14,7 @@ import numpy as np
 
 from bigmodel_cli import build, components, hidden_layers, rundir
 from bigmodel_cli.config.schema import Config, Initialize
-from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.contracts import DataSpec, OneOfSeveral
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import ModelError, UsageError
 from bigmodel_cli.training.layer_rules import add_lora
@@ -30,11 +30,13 @@ class Weights:
         origin: where they come from, for people.
         arrays: path of a variable -> its value.
         outputs: names of its classes or targets; None where they are not known.
+        tasks: where it has several; else empty.
     """
 
     origin: str
     arrays: Mapping[str, np.ndarray]
     outputs: tuple[str, ...] | None
+    tasks: tuple[OneOfSeveral, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def _read(path: Path) -> Weights:
         raise UsageError(f"initialize.weights: there is no run, config or .keras file {path}")
     restored = build.restore(rundir.find(path))
     model = hidden_layers.trained_layers(restored)
-    return Weights(str(restored.run), _arrays(model), restored.spec.target.names)
+    target = restored.spec.target
+    return Weights(str(restored.run), _arrays(model), target.names, target.tasks)
 
 
 def _read_file(path: Path) -> Weights:
@@ -122,14 +125,18 @@ def _take(weights: Weights, settings: Initialize, model: keras.Model, spec: Data
     """Copy what fits by path and shape."""
     wanted = [weight for weight in model.weights if _wanted(weight.path, settings)]
     _check_patterns(settings, [weight.path for weight in model.weights])
-    head = _head(model)
-    new_head = settings.head == "new" or (
-        settings.head == "auto" and _other_outputs(weights, model, head, spec)
-    )
+    heads = _heads(model, spec)
+    new_head = [
+        path
+        for one, paths in heads
+        for path in paths
+        if settings.head == "new"
+        or (settings.head == "auto" and _other_outputs(weights, model, paths, spec, one))
+    ]
     misfits, absent, taken = [], [], 0
     for weight in wanted:
         given = weights.arrays.get(weight.path)
-        if weight.path in head and (new_head):
+        if weight.path in new_head:
             continue
         if given is None:
             absent.append(weight.path)
@@ -149,7 +156,7 @@ def _take(weights: Weights, settings: Initialize, model: keras.Model, spec: Data
             f"initialize.weights: no weight of {weights.origin} has the name of one of this model; it has "
             f"{there}, ..., this model {', '.join(weight.path for weight in wanted[:_SHOWN])}, ..."
         )
-    new = [path for path in head if new_head and _wanted(path, settings)]
+    new = [path for path in new_head if _wanted(path, settings)]
     return Choice(
         f"{taken} of {len(model.weights)} weights of {weights.origin}", _told(new, absent, settings)
     )
@@ -185,18 +192,39 @@ def _check_patterns(settings: Initialize, paths: Sequence[str]) -> None:
                 )
 
 
-def _other_outputs(weights: Weights, model: keras.Model, head: Sequence[str], spec: DataSpec) -> bool:
-    """Whether the last layer there says something else; where its outputs have no names, by their number."""
-    if weights.outputs is not None and weights.outputs != spec.target.names:
+def _other_outputs(
+    weights: Weights, model: keras.Model, head: Sequence[str], spec: DataSpec, one: OneOfSeveral | None
+) -> bool:
+    """Whether the last layer there says something else; where its outputs have no names, by their number.
+
+    Args:
+        weights: that are to be taken.
+        model: that takes them.
+        head: paths of the weights of its last layer.
+        spec: of the data.
+        one: the task that the layer is of, where each of several has its own.
+    """
+    if one is not None and weights.outputs is not None:
+        alike = [(t.task, t.target.names) for t in weights.tasks if t.key == one.key]
+        if alike != [(one.task, one.target.names)]:
+            return True
+    elif weights.outputs is not None and weights.outputs != spec.target.names:
         return True
     shapes = {weight.path: weight for weight in model.weights}
     return any(not _fits(weights.arrays.get(path), shapes[path]) for path in head)
 
 
-def _head(model: keras.Model) -> list[str]:
-    """Paths of the weights of the last layer that has any."""
+def _heads(model: keras.Model, spec: DataSpec) -> list[tuple[OneOfSeveral | None, list[str]]]:
+    """Paths of the weights of the last layer that has any; of several tasks those of each one's own layer."""
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer._trainable_variables]
-    return [weight.path for weight in layers[-1].weights] if layers else []
+    own: list[tuple[OneOfSeveral | None, Any]] = [
+        (one, layer)
+        for one in spec.target.tasks
+        for layer in layers
+        if layer.name in (f"logits_{one.key}", f"outputs_{one.key}")
+    ]
+    last = [(None, layer) for layer in layers[-1:]]
+    return [(one, [weight.path for weight in layer.weights]) for one, layer in own or last]
 
 
 def _fits(given: np.ndarray | None, weight: Any) -> bool:

@@ -45,7 +45,7 @@ def whole_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
             "it to 0"
         )
     found = {
-        one.key: build_objective(_alone(config, one), part)
+        one.key: _objective_of(config, one, part)
         for one, part in zip(data.target.tasks, data.parts, strict=True)
     }
 
@@ -63,6 +63,14 @@ def whole_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         encode,
         {one.key: one.weight for one in data.target.tasks},
     )
+
+
+def _objective_of(config: Config, one: OneOfSeveral, part: DataSpec) -> Objective:
+    try:
+        return build_objective(_alone(config, one), part)
+    except UsageError as error:
+        # The loss stands in the target's line.
+        raise UsageError(str(error).replace("loss:", f"dataset.target.{one.name}.loss:", 1)) from None
 
 
 def _alone(config: Config, one: OneOfSeveral) -> Config:
