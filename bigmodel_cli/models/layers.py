@@ -112,6 +112,8 @@ def require_task(data: DataSpec, model_name: str, tasks: Sequence[Task], instead
     Raises:
         ModelError: the dataset's task is another one.
     """
+    if data.target.tasks:
+        instead = "`mlp` (of images `cnn` or `resnet`)"
     if data.task not in tasks:
         raise ModelError(
             f"model.name: `{model_name}` is for {' and '.join(tasks)}, but dataset `{data.name}` is for"

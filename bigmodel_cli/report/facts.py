@@ -112,12 +112,12 @@ class Facts:
         """What the examples of an evaluation are, for people: `test split`, `new data penguins.csv`."""
         document = self.evaluations[name]
         data, output = document.get("data"), document.get("output")
-        one = "" if output is None else f"{output}, "
+        one = "" if output is None else f", {output}"
         if not data:
-            return f"{one}{name.partition('/')[0]} split"
+            return f"{name.partition('/')[0]} split{one}"
         # Where it lies on one machine tells others nothing.
         first, *others = (Path(path).name for path in data["paths"])
-        return f"{one}new data {first}" + (f" and {len(others)} more" if others else "")
+        return f"new data {first}" + (f" and {len(others)} more" if others else "") + one
 
     def choice(self, name: str) -> str:
         """What `auto` decided, such as `precision`; empty where nothing was recorded."""

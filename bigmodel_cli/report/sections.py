@@ -77,7 +77,7 @@ def _score_figures(facts: Facts, split: str, document: Mapping[str, Any]) -> lis
     """The score that an evaluation is known by, beside its baselines; of one of several tasks alone."""
     name = main_score(document)
     value, interval = interval_text(document["scores"][name], metric)
-    on = facts.measured_on(split).removesuffix(" split")
+    on = facts.measured_on(split).replace(" split", "", 1)
     found = [(f"{on} {label(name)}", value, f"95% interval {interval}")]
     for key, title in (("baseline", "baseline"), ("linear_baseline", "linear model")):
         baseline = None if "output" in document else document.get(key)
