@@ -381,7 +381,7 @@ def _with_named_outputs(model: keras.Model, name: str, data: DataSpec) -> keras.
         outputs = {key: output[:, int(start) : int(end)] for key, start, end in cut}
         return keras.Model(model.input, outputs, name=model.name)
     needed = ", ".join(f"{key} (None, {width})" for key, width in wanted.items())
-    given = keras.tree.map_structure(lambda tensor: tensor.shape, output)
+    given = "unknown" if output is None else keras.tree.map_structure(lambda tensor: tensor.shape, output)
     raise ModelError(
         f"model.name: `{name}` gives outputs of shape {given}, but {data.name} has {len(wanted)} targets, "
         f"which need a dict of {needed}, or one tensor (None, {data.outputs}); use another model, or one "

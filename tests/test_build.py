@@ -268,3 +268,85 @@ def test_a_model_of_ones_own_that_breaks_the_contract(
 
 def test_a_model_of_ones_own(own: Callable[[str], Any]) -> None:
     assert own("sequential").output_shape == (None, 3)
+
+
+OWN_OF_SEVERAL = """
+import keras
+
+def one_tensor(data):
+    \"\"\"The outputs of all tasks side by side.\"\"\"
+    inputs = keras.Input((1,), name="numbers")
+    return keras.Model({"numbers": inputs}, keras.layers.Dense(data.outputs, name="all")(inputs))
+
+def lacking(data):
+    \"\"\"One task is forgotten.\"\"\"
+    inputs = keras.Input((1,), name="numbers")
+    return keras.Model({"numbers": inputs}, {"kind": keras.layers.Dense(2)(inputs)})
+
+class Sub(keras.Model):
+    pass
+
+def subclass(data):
+    \"\"\"No known outputs.\"\"\"
+    return Sub()
+"""
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Build a model for a table with two targets: its spec and the model."""
+    module = f"several_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(OWN_OF_SEVERAL, encoding="utf-8")
+    rows = "".join(f"{row},{'ab'[row % 2]},{row * 2.5}\n" for row in range(40))
+    (tmp_path / "t.csv").write_text(f"x,kind,size\n{rows}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def build_several(model: str) -> Any:
+        from bigmodel_cli import build
+
+        text = (
+            "name: s\ndataset: {name: csv, path: t.csv, target: {kind: {}, size: {}}}\n"
+            f"model: {model.replace('OWN', module)}\n"
+        )
+        config = _config(tmp_path, text)
+        spec = build.load_data(config).spec
+        return spec, build.build_model(config, spec)
+
+    return build_several
+
+
+@pytest.mark.parametrize(
+    "model", ["linear", "'OWN:one_tensor'", "{name: layers, head: false, layers: [dense: {units: 3}]}"]
+)
+def test_a_model_of_several_tasks_gives_a_dict(model: str, several: Callable[[str], Any]) -> None:
+    from bigmodel_cli import build
+
+    spec, built = several("{name: mlp, hidden: []}" if model == "linear" else model)
+    assert {key: tuple(tensor.shape) for key, tensor in built.output.items()} == {
+        "kind": (None, 2), "size": (None, 1)
+    }  # fmt: skip
+    found = build.serving_model(built, spec).predict({"x": np.array([3.0, 4.0], np.float32)}, verbose=0)
+    assert found["kind"].sum(axis=1) == pytest.approx([1, 1])
+    assert found["size"].shape == (2, 1)
+
+
+def test_the_output_of_a_regression_begins_at_its_mean(several: Callable[[str], Any]) -> None:
+    spec, model = several("{name: mlp, hidden: [4]}")
+    (bias,) = model.get_layer("outputs_size").bias.numpy()
+    assert bias == pytest.approx(spec.parts[1].target.mean[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("'OWN:lacking'", r"gives outputs of shape .*, but csv has 2 targets, which need a dict of kind"),
+        ("'OWN:subclass'", r"gives outputs of shape unknown, but csv has 2 targets"),
+        ("logistic_regression", r"is for classification and multi_label, .* for multi_task; use `mlp`"),
+    ],
+)
+def test_a_model_that_is_not_for_several_tasks(
+    model: str, message: str, several: Callable[[str], Any]
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        several(model)

@@ -53,8 +53,6 @@ def read_outputs(path: Path, spec: DataSpec) -> Outputs:
     import pyarrow as pa
     from pyarrow import parquet
 
-    if spec.target.tasks:
-        raise UsageError(f"{path}: has several targets, which paired tests are not made for")
     try:
         table = parquet.read_table(path)
     except (OSError, pa.ArrowException) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from bigmodel_cli.comparison.differences import SplitDifference
 from bigmodel_cli.comparison.outputs import Outputs, read_outputs
 from bigmodel_cli.comparison.paired import PairedTest, paired_tests
 from bigmodel_cli.comparison.scores import scores_of
-from bigmodel_cli.contracts import SplitName
+from bigmodel_cli.contracts import DataSpec, SplitName
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.rundir import Run
+
+_OTHER = "predicts something else than the reference"
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,58 @@ def paired_results(
         examples: the split that they were evaluated on.
         seed: of the bootstrap.
     """
-    reference = _outputs(runs[0], evaluations[0], examples.split)
+    keys = [one.key for one in runs[0].read_data().target.tasks]
+    if not keys:
+        return _paired(runs, evaluations, examples, seed, None)
+    of_each = {
+        key: _paired(
+            runs, [((item or {}).get("outputs") or {}).get(key) for item in evaluations], examples, seed, key
+        )
+        for key in keys
+    }
+    return tuple(
+        _joined({key: results[place] for key, results in of_each.items()}) for place in range(len(runs) - 1)
+    )
+
+
+def _joined(of_each: Mapping[str, PairedResult]) -> PairedResult:
+    """The results of a run's several targets as one: metrics such as `species_accuracy`."""
+    tests = [
+        replace(test, metric=f"{key}_{test.metric}") for key, found in of_each.items() for test in found.tests
+    ]
+    first = next(iter(of_each.values()))
+    if not tests:
+        return first
+    left_out = {
+        f"{key}_{name}": reason
+        for key, found in of_each.items()
+        for name, reason in (found.left_out or {}).items()
+    }
+    left_out |= {key: found.reason for key, found in of_each.items() if found.reason}
+    return PairedResult(first.run, tuple(tests), left_out=left_out)
+
+
+def _paired(
+    runs: Sequence[Run],
+    evaluations: Sequence[Mapping[str, Any] | None],
+    examples: SplitDifference,
+    seed: int,
+    key: str | None,
+) -> tuple[PairedResult, ...]:
+    """As `paired_results`, of one of several targets, by the key of its output; None for the only one."""
+    reference = _outputs(runs[0], evaluations[0], examples.split, key)
     if isinstance(reference, str):
         return tuple(PairedResult(index, (), f"the reference {reference}") for index in range(1, len(runs)))
     reasons: dict[int, str] = {}
     comparable: dict[int, Outputs] = {0: reference}
     recorded = [run.read_splits().get(examples.split, {}).get("sha256") for run in runs]
-    specs = [run.read_data() for run in runs]
+    specs = [_spec(run, key) for run in runs]
     for index, run in enumerate(runs[1:], 1):
-        found = _outputs(run, evaluations[index], examples.split)
+        found = _outputs(run, evaluations[index], examples.split, key)
         if isinstance(found, str):
             reasons[index] = found
-        elif (specs[index].task, specs[index].target.names) != (specs[0].task, specs[0].target.names):
-            reasons[index] = "predicts something else than the reference"
+        elif _said(specs[index]) != _said(specs[0]):
+            reasons[index] = _OTHER
         elif None in (recorded[0], recorded[index]):
             reasons[index] = "which examples it was measured on was not recorded; train again"
         elif recorded[index] != recorded[0] or not _alike(reference, found):
@@ -81,12 +122,31 @@ def paired_results(
     return tuple(results[index] for index in range(1, len(runs)))
 
 
-def _outputs(run: Run, evaluation: Mapping[str, Any] | None, split: SplitName) -> Outputs | str:
+def _said(spec: DataSpec | None) -> tuple[str, tuple[str, ...]] | None:
+    """Task, and classes or targets."""
+    return None if spec is None else (spec.task, spec.target.names)
+
+
+def _spec(run: Run, key: str | None) -> DataSpec | None:
+    """What a run was trained on; of several targets the one of that key, None where it has none."""
+    whole = run.read_data()
+    if key is None:
+        return whole
+    parts = zip(whole.target.tasks, whole.parts, strict=True)
+    return next((part for one, part in parts if one.key == key), None)
+
+
+def _outputs(
+    run: Run, evaluation: Mapping[str, Any] | None, split: SplitName, key: str | None
+) -> Outputs | str:
     """What a run predicted, or why that is not known."""
+    spec = _spec(run, key)
+    if spec is None or spec.target.tasks:
+        return _OTHER
     if evaluation is None:
         return f"is not evaluated on the {split} split; type `{evaluate_command(run, split)}`"
     try:
-        return read_outputs(run.evaluation(split) / "predictions.parquet", run.read_data())
+        return read_outputs(run.evaluation(split) / (key or "") / "predictions.parquet", spec)
     except UsageError as error:
         return f"cannot be paired: {error}"
 

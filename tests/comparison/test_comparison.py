@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from bigmodel_cli.comparison import compare
-from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec
+from bigmodel_cli.contracts import DataSpec, InputSpec, OneOfSeveral, TargetSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.rundir import Run, write_json, write_yaml
 
@@ -101,6 +103,38 @@ def test_same_examples_are_paired():
     document = json.loads(json.dumps(found.to_json()))
     assert document["runs"][0] == {"run": "runs/a/1", "label": "1", "status": "finished"}
     assert document["paired"][0]["tests"][0]["metric"] == "accuracy"
+
+
+def with_two_targets(run: Run, second: tuple[str, ...] = ("a", "b")) -> Run:
+    """The same run, as if its model had said the same of two targets, `k` and `s`."""
+    spec = run.read_data()
+    tasks = [
+        OneOfSeveral(key, key, "classification", 1.0, "auto", replace(spec.target, names=names))
+        for key, names in (("k", spec.target.names), ("s", second))
+    ]
+    target = TargetSpec((2,), "float32", ("k", "s"), tasks=tuple(tasks))
+    write_json(run.data, replace(spec, task="multi_task", target=target).to_json())
+    folder, document = run.evaluation("test"), run.read_evaluation("test")
+    for key in "ks":
+        (folder / key).mkdir()
+        shutil.copy(folder / "predictions.parquet", folder / key)
+    scores = {f"{key}_{name}": score for key in "ks" for name, score in document["scores"].items()}
+    write_json(folder / "metrics.json", {"scores": scores, "outputs": {"k": document, "s": document}})
+    return run
+
+
+def test_several_targets_are_paired_one_by_one():
+    alone = compare([make("a/1", 10), make("a/2", 2)]).paired[0]
+    runs = [with_two_targets(make(f"b/{number}", wrong)) for number, wrong in ((1, 10), (2, 2))]
+    runs += [with_two_targets(make("b/3", 2), ("x", "y")), make("b/4", 2)]
+    found, other_classes, one_target = compare(runs).paired
+    expected = {f"{key}_{test.metric}": test.difference for key in "ks" for test in alone.tests}
+    assert {test.metric: test.difference for test in found.tests} == expected
+    assert set(found.left_out) == {f"{key}_{name}" for key in "ks" for name in ("novel", "r2")}
+    assert {test.metric for test in other_classes.tests} == {"k_accuracy", "k_loss"}
+    assert "predictions.parquet: lacks what paired tests need" in other_classes.left_out["s"]
+    assert one_target.reason == "predicts something else than the reference"
+    assert compare(runs[::-1]).paired[0].reason == "predicts something else than the reference"
 
 
 def test_other_examples_are_not():
