@@ -224,10 +224,12 @@ def test_each_output_begins_with_its_own_weights(user, folder):
         TEXT.replace("name: several", "name: next").replace("    sex: {weight: 2}\n", "    island: {}\n")
         + "initialize: {weights: a, skip: [dense]}\n"
     )
-    done = user("train", "next.yaml", "--run-dir", "c", "training.epochs=1")
+    plain = "dataset.prepare.target.scale=none"
+    done = user("train", "next.yaml", "--run-dir", "c", "training.epochs=1", plain)
     assert done.exit_code == 0, done.stderr
     # Of 8 weights those of the outputs `kind` and `mass_g`; island is new, and the first layer is skipped.
     assert "begins   4 of 8 weights of a" in done.stdout
+    assert "the loss of `mass (g)` is in units of the target, and may outweigh the others" in done.stdout
 
 
 def test_all_mistakes_before_data_is_read(user, folder):
