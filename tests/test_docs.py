@@ -37,7 +37,7 @@ def test_configs_of_training(block, write):
 
 
 def test_there_are_configs_to_check():
-    assert (len(BLOCKS), len(TRAINING)) == (5, 2)
+    assert (len(BLOCKS), len(TRAINING)) == (6, 2)
 
 
 COUNTS = re.findall(
