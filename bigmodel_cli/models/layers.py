@@ -184,13 +184,19 @@ def features(
 
 
 def output_head(
-    x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0, zeros: bool = False
+    x: keras.KerasTensor,
+    data: DataSpec,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    zeros: bool = False,
+    units: int | None = None,
 ) -> keras.KerasTensor:
     """Final dense layer (batch, data.outputs) float32: `logits` of classes or labels, else `outputs`.
 
     The intercepts of a regression start at the mean of what it learns, so that the optimizer spends no
     steps on finding the level. `zeros` starts the weights at 0, as suits a model without
-    hidden layers, instead of at random.
+    hidden layers, instead of at random. `units` is another number of outputs.
     """
     import keras
 
@@ -198,7 +204,7 @@ def output_head(
     # Scaled targets have mean 0.
     mean = data.target.mean if data.target.scaling == "none" else [0.0] * data.outputs
     return keras.layers.Dense(
-        data.outputs,
+        units or data.outputs,
         # Predictions in bfloat16 would have two or three digits.
         dtype="float32",
         bias_initializer=keras.initializers.Constant(list(mean)) if regression else "zeros",

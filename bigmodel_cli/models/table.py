@@ -98,17 +98,35 @@ def _missing_seen(column: Column) -> bool:
 
 
 def _category(column: Column, ids: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    from keras import ops
+
+    if column.encoding == "one_hot":
+        hot = ops.one_hot(ids, column.ids)
+        return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if _missing_seen(column) else hot[:, 2:]
+    return category_embedding(column, ids, column.dimension, f"category_{index}")
+
+
+def category_embedding(
+    column: Column, ids: keras.KerasTensor, dimension: int, name: str, **options: Any
+) -> keras.KerasTensor:
+    """Rows of an embedding (batch, dimension), zeros for what training never saw.
+
+    With hashing nothing tells what training saw.
+
+    Args:
+        column: of categories.
+        ids: theirs (batch,) int32.
+        dimension: numbers of a category.
+        name: of the layer.
+        options: more of Keras' Embedding, such as its initializer.
+    """
     import keras
     from keras import ops
 
-    missing_seen = _missing_seen(column)
-    if column.encoding == "one_hot":
-        hot = ops.one_hot(ids, column.ids)
-        return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if missing_seen else hot[:, 2:]
-    embedded = keras.layers.Embedding(column.ids, column.dimension, name=f"category_{index}")(ids)
+    embedded = keras.layers.Embedding(column.ids, dimension, name=name, **options)(ids)
     if column.encoding == "hash":
         return embedded
-    known = ops.not_equal(ids, 1) if missing_seen else ops.greater(ids, 1)
+    known = ops.not_equal(ids, 1) if _missing_seen(column) else ops.greater(ids, 1)
     return embedded * ops.cast(ops.expand_dims(known, -1), embedded.dtype)
 
 
