@@ -189,9 +189,9 @@ def divide(config: Config, source: Source) -> dict[SplitName, SplitData]:
 
 
 def _prepared_bytes(prepare: keras.Model, spec: DataSpec) -> int:
-    """Memory of one prepared example; numbers, ids and tokens have 4 bytes each."""
-    inputs = sum(math.prod(tensor.shape[1:]) for tensor in prepare.outputs)
-    return 4 * (inputs + math.prod(spec.target.shape))
+    """Memory of one prepared example; numbers, ids and tokens have 4 bytes each, pixels one."""
+    inputs = sum(math.prod(tensor.shape[1:]) * np.dtype(tensor.dtype).itemsize for tensor in prepare.outputs)
+    return inputs + 4 * math.prod(spec.target.shape)
 
 
 def _storage(asked: str, needed: int, cache_dir: Path, limit: float) -> Choice:

@@ -118,6 +118,8 @@ def _cell(kind: str, cell: Any) -> str:
     """A raw cell, see `columns.RAW_DTYPES`, as text."""
     if kind == "date":
         return "" if cell == MISSING_DATE else f"{datetime.fromtimestamp(int(cell), UTC):%Y-%m-%d %H:%M}"
+    if kind == "image":
+        return f"{'x'.join(map(str, cell.shape))} image"
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", "replace")
     if isinstance(cell, str):

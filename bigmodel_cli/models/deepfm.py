@@ -122,9 +122,9 @@ def _require_fields(data: DataSpec) -> None:
         ModelError: one is.
     """
     for column in data.input.columns:
-        if column.kind == "text":
+        if column.kind in ("text", "image"):
             raise ModelError(
                 f"model.name: `deepfm` takes categories and numbers, but the column `{column.name}` of "
                 f"{data.name} is {column.kind}; leave it out with dataset.columns: "
-                f"{{{column.name}: ignore}}, or take `mlp` or `transformer`"
+                f"{{{column.name}: ignore}}, or take `late_fusion`"
             )
