@@ -223,11 +223,10 @@ def _facts(plan: Plan) -> dict[str, Any]:
 def _augmentations(config: Config, data: Data) -> list[Scheduled]:
     augmentations = build.augmentations(config)
     if augmentations and data.spec.input.kind != "image":
-        beside = any(column.kind == "image" for column in data.spec.input.columns)
-        what = f"{data.spec.input.kind} inputs" + (", of which images are a part" if beside else "")
-        raise DataError(
-            f"dataset.augment: is for images alone, but {data.spec.name} gives {what}; leave it out"
-        )
+        what = f"{data.spec.input.kind} inputs"
+        if any(column.kind == "image" for column in data.spec.input.columns):
+            what += ", of which images are a part only"
+        raise DataError(f"dataset.augment: is for images, but {data.spec.name} gives {what}; leave it out")
     if (hide := build.hiding(data.spec)) is not None:
         # Anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa", section 4.1).
         augmentations.append(Scheduled(Mixing(hide)))

@@ -265,16 +265,14 @@ def test_linear_model_and_importance_see_the_images(run):
 def test_prepared_shards_hold_the_images(run, tmp_path):
     data = build.restored_data(build.restore(run))
     split = data.splits["test"]
-    prepared.write(
-        {"test": split.batches().as_numpy_iterator()}, data.spec, {"test": split.size}, str(tmp_path / "shards"),
-        report=lambda *_: None,
-    )  # fmt: skip
-    source = prepared.prepared(0, path=str(tmp_path / "shards"))
+    batches, folder = {"test": split.batches().as_numpy_iterator()}, str(tmp_path / "shards")
+    prepared.write(batches, data.spec, {"test": split.size}, folder, report=lambda *_: None)
+    source = prepared.prepared(0, path=folder)
     assert source.spec.input.columns[0].shape == (5, 5, 3)
     after, _ = source.arrays(Part.range("test", 0, split.size))
     np.testing.assert_array_equal(after["photo"], split.arrays()[0]["photo"])
 
 
 def test_augmentation_is_refused(folder):
-    with pytest.raises(DataError, match="gives table inputs, of which images are a part; leave it out"):
+    with pytest.raises(DataError, match="gives table inputs, of which images are a part only; leave it out"):
         planning.prepare(validation.load(folder / "c.yaml", ["dataset.augment=[random_flip]"]).config)
