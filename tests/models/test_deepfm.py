@@ -87,5 +87,5 @@ def test_penalty_is_of_embeddings_first_order_and_kernels():
 
 def test_texts_are_refused():
     text = Column("t", "text", vocabulary=("x",), length=3, dimension=4)
-    with pytest.raises(ModelError, match=r"dataset\.columns: \{t: ignore\}, or take `mlp`"):
+    with pytest.raises(ModelError, match=r"dataset\.columns: \{t: ignore\}, or take `late_fusion`"):
         deepfm(spec(*COLUMNS, text, target=classes(2)))
