@@ -159,7 +159,7 @@ def figure(
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             # `savefig` draws everything twice: once to lay it out, though drawing lays it out itself.
-            canvas.print_png(temporary)
+            canvas.print_png(temporary)  # type: ignore[no-untyped-call]
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
