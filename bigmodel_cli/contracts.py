@@ -7,12 +7,13 @@ give the ranges that recur.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 Task = Literal[
     "classification", "multi_label", "segmentation", "regression", "language_model",
-    "masked_language_model",
+    "masked_language_model", "reconstruction",
 ]  # fmt: skip
-"""One class out of several; any number of labels at once; a class for each pixel; numbers; or the tokens of a
-text, each from those before it, or hidden ones from all others."""
+"""One class out of several; any number of labels at once; a class for each pixel; numbers; the tokens of a
+text, each from those before it, or hidden ones from all others; or the input itself."""
 LANGUAGE_TASKS: tuple[Task, ...] = ("language_model", "masked_language_model")
 """Whose targets are the tokens of the input."""
 IGNORED = 255
@@ -104,12 +105,13 @@ class TargetSpec:
 
     Attributes:
         shape: () for a class index, (labels,) for multi-label, (height, width) for segmentation, (targets,)
-            for regression, (length,) for tokens.
+            for regression, (length,) for tokens, that of the input for reconstruction.
         dtype: int32 for a class index, uint8 for a mask of class indices (255 is `IGNORED`), float32 for
-            labels (each 0 or 1) and for regression.
-        names: of the classes, of the labels, or of the regression targets.
+            labels (each 0 or 1) and for regression; that of the input for reconstruction.
+        names: of the classes, of the labels, of the regression targets, or of the features that are
+            reconstructed; empty for the pixels of images.
         counts: examples of each class, or with each label, in the training split; of segmentation its
-            pixels; empty for regression.
+            pixels; empty for regression and reconstruction.
         mean: of each regression target over the training split; regression only, else empty.
         scaling: what the model learns in a regression: the values themselves (`none`), standardized, or the
             standardized sign(y) * log(1 + |y|).
@@ -128,6 +130,19 @@ class TargetSpec:
 
 
 @dataclass(frozen=True)
+class Unlearned:
+    """What the targets of a dataset are that no model learns: with them its results can be looked at.
+
+    Attributes:
+        task: that they are for.
+        target: what they are.
+    """
+
+    task: Task
+    target: TargetSpec
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """What a dataset holds; models read their input shape and class count from it.
 
@@ -136,10 +151,12 @@ class DataSpec:
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
         task: classification (one class out of several), multi_label (any number of labels),
             segmentation (a class for each pixel), regression, language_model (each token of a text from
-            those before) or masked_language_model (hidden tokens from the others).
+            those before), masked_language_model (hidden tokens from the others) or reconstruction (the
+            input itself).
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.
+        unlearned: of a reconstruction, what the targets of the dataset are; else None.
     """
 
     name: str
@@ -148,15 +165,22 @@ class DataSpec:
     input: InputSpec
     target: TargetSpec
     sizes: Mapping[str, int] = field(default_factory=dict)
+    unlearned: Unlearned | None = None
 
     @property
     def outputs(self) -> int:
-        """Numbers that a model gives for one example, pixel or token: classes, labels, targets or tokens."""
+        """Numbers that a model gives for one example, pixel or token: classes, labels, targets, tokens, or
+        the values of an input that is reconstructed."""
+        if self.task == "reconstruction":
+            return math.prod(self.target.shape)
         return len(self.target.names)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """What a model gives for one example: (outputs,), (height, width, classes) or (length, tokens)."""
+        """What a model gives for one example: (outputs,), (height, width, classes), (length, tokens), or the
+        shape of the input for reconstruction."""
+        if self.task == "reconstruction":
+            return self.target.shape
         grid = self.target.shape if self.task in ("segmentation", *LANGUAGE_TASKS) else ()
         return (*grid, self.outputs)
 
@@ -171,13 +195,22 @@ class DataSpec:
         Raises:
             KeyError, TypeError, AttributeError: the document is not one that `to_json` wrote.
         """
-        parts: dict[str, dict[str, Any]] = {
-            part: {key: tuple(v) if isinstance(v, list) else v for key, v in document[part].items()}
-            for part in ("input", "target")
+        given = _with_tuples(document["input"])
+        given["columns"] = tuple(map(Column.from_json, given.get("columns", ())))
+        whole = {
+            **document,
+            "input": InputSpec(**given),
+            "target": TargetSpec(**_with_tuples(document["target"])),
         }
-        parts["input"]["columns"] = tuple(map(Column.from_json, parts["input"].get("columns", ())))
-        whole = {**document, "input": InputSpec(**parts["input"]), "target": TargetSpec(**parts["target"])}
+        # Runs of before it was recorded have none.
+        if (unlearned := document.get("unlearned")) is not None:
+            target = TargetSpec(**_with_tuples(unlearned["target"]))
+            whole["unlearned"] = Unlearned(unlearned["task"], target)
         return cls(**whole)
+
+
+def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
 
 
 @dataclass(frozen=True)
@@ -275,7 +308,23 @@ ModelBuilder = Callable[..., "keras.Model"]
 The model takes raw inputs (batch, *input.shape) in `input.dtype` and scales them itself; of a table it takes
 the prepared tensors (`models.layers.features` makes both). It gives (batch, *output_shape): logits for
 classification, for labels and for the pixels of segmentation, values for regression.
+
+A model under `@self_supervised` learns to give its input back, whatever the dataset is for. It gives logits
+of the pixels from 0 to 1 of images, or standardized features (`models.coding` makes both), and has a layer
+`latent` (batch, latents) that all of it goes through and the decoder follows; where training draws around the
+latents, the decoder follows a layer `draw` instead. With the parameters `likelihood` and `deviation`, as
+`vae` has them, the loss is the negative log-likelihood of the input, and the layer `moments` gives the mean
+and the logarithm of the variance of the latents (batch, 2 * latents).
 """
+
+Builder = TypeVar("Builder", bound=Callable[..., "keras.Model"])
+
+
+def self_supervised(builder: Builder) -> Builder:
+    """Mark a `ModelBuilder` whose model reconstructs its input and needs no labels."""
+    builder.self_supervised = True  # type: ignore[attr-defined]
+    return builder
+
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 """(images (batch, h, w, c) uint8, seed (2,) int32) -> images of the same shape and dtype.

@@ -242,6 +242,8 @@ def describe_inputs(spec: DataSpec) -> str:
 
 
 def _targets(spec: Any) -> str:
+    if spec.task == "reconstruction":
+        return f"reconstructed; its own targets ({spec.unlearned.task.replace('_', ' ')}) are not learned"
     if spec.task == "regression":
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"

@@ -17,6 +17,7 @@ AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("mean_absolute_error",),
     "language_model": ("perplexity", "accuracy"),
     "masked_language_model": ("perplexity", "accuracy"),
+    "reconstruction": ("mean_absolute_error",),
 }
 """What `metrics: auto` gives."""
 
@@ -232,6 +233,9 @@ def _monitor(config: Config) -> Iterator[tuple[KeyPath, str]]:
         return
     auto = list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
     metrics = auto if config.metrics == "auto" else [item.name for item in config.metrics]
+    if "likelihood" in config.model.parameters:
+        # The two parts of the loss of a variational model.
+        metrics = [*metrics, "kl", "reconstruction"]
     known = [prefix + name for name in ("loss", *metrics) for prefix in ("", "val_")]
     if stopping.monitor not in known:
         yield (
@@ -250,5 +254,5 @@ _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset
     (_loss, frozenset({"loss"})),
     (_metrics, frozenset({"metrics"})),
     (_tracking, frozenset({"training"})),
-    (_monitor, frozenset({"training", "metrics"})),
+    (_monitor, frozenset({"training", "metrics", "model"})),
 )

@@ -457,7 +457,8 @@ def evaluation_batches(
         keeping: where decoded examples stay between epochs.
         encode: targets of a batch -> what the loss takes; None where that is the same.
         share: this process's part of each batch; None for all of it.
-        hide: what hides tokens of a text, the same of each batch every time; None for nothing.
+        hide: what changes a batch last, the same of each batch every time: hides tokens of a text, or makes
+            the inputs targets; None for nothing.
     """
     import tensorflow as tf
 

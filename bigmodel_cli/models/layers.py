@@ -135,21 +135,22 @@ def scaled_image(x: keras.KerasTensor, low: float, high: float) -> keras.KerasTe
 
 
 def standardized(x: keras.KerasTensor, data: DataSpec) -> keras.KerasTensor:
-    """Features brought to mean 0 and variance 1, with the statistics of the training split.
-
-    A feature that is constant in training is only shifted: there is no scale to divide by.
-    """
+    """Features brought to mean 0 and variance 1, with the statistics of the training split."""
     import keras
 
-    variance = [
+    # float32: raw table values (years, prices) lose their differences in bfloat16.
+    return keras.layers.Normalization(
+        mean=list(data.input.mean), variance=input_variance(data), dtype="float32", name="standardize"
+    )(x)
+
+
+def input_variance(data: DataSpec) -> list[float]:
+    """By which features are divided; 1 for one that is constant in training, which is only shifted."""
+    return [
         # A deviation below float32's resolution of the mean is rounding error, not a scale.
         1.0 if v <= (1e-6 * m) ** 2 else v
         for m, v in zip(data.input.mean, data.input.variance, strict=True)
     ]
-    # float32: raw table values (years, prices) lose their differences in bfloat16.
-    return keras.layers.Normalization(
-        mean=list(data.input.mean), variance=variance, dtype="float32", name="standardize"
-    )(x)
 
 
 def features(

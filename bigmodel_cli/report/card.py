@@ -42,8 +42,9 @@ def _details(facts: Facts) -> Iterator[str]:
     yield f"- Model: `{config.model.name}`, {count(summary.get('parameters') or 0)} parameters" + (
         f", {si(summary['flops'], 'FLOP')} an example" if summary.get("flops") else ""
     )
-    # Tokens by the thousand say nothing.
-    names = "" if facts.spec.task in LANGUAGE_TASKS else f": {_listed(facts.spec.target.names)}"
+    # Tokens by the thousand say nothing, and pixels have no names.
+    told = facts.spec.target.names and facts.spec.task not in LANGUAGE_TASKS
+    names = f": {_listed(facts.spec.target.names)}" if told else ""
     task = facts.spec.task.replace("_", "-")
     yield f"- Task: {task}, {count(facts.spec.outputs)} {facts.words.several}{names}"
     yield f"- Input: {facts.input_text}"

@@ -158,7 +158,7 @@ def _plan(
             keeping=data.keeping,
             encode=objective.encode,
             share=share,
-            hide=build.hiding(data.spec),
+            hide=build.last_step(data.spec),
         )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
@@ -227,9 +227,10 @@ def _augmentations(config: Config, data: Data) -> list[Scheduled]:
         if any(column.kind == "image" for column in data.spec.input.columns):
             what += ", of which images are a part only"
         raise DataError(f"dataset.augment: is for images, but {data.spec.name} gives {what}; leave it out")
-    if (hide := build.hiding(data.spec)) is not None:
-        # Anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa", section 4.1).
-        augmentations.append(Scheduled(Mixing(hide)))
+    if (last := build.last_step(data.spec)) is not None:
+        # Tokens are hidden anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa",
+        # section 4.1); what is reconstructed is the image as it was augmented.
+        augmentations.append(Scheduled(Mixing(last)))
     return augmentations
 
 
