@@ -147,3 +147,18 @@ def negative_log_likelihood(values: Any, outputs: Any, likelihood: Likelihood, d
         error = (true - as_values(outputs, data)) / likelihood.deviation
         each = 0.5 * ops.square(error) + math.log(likelihood.deviation * math.sqrt(2 * math.pi))
     return ops.sum(each, axis=tuple(range(1, len(each.shape))))
+
+
+def root_mean_squared_error(values: Any, given: Any, data: DataSpec) -> Any:
+    """Of each example (n,) float32, on the scale of `scaled`.
+
+    Args:
+        values: raw inputs (n, *input.shape).
+        given: reconstructions in the same units.
+        data: of a reconstruction.
+    """
+    from keras import ops
+
+    true, found = (scaled(ops.cast(part, "float32"), data) for part in (values, given))
+    axes = tuple(range(1, len(true.shape)))
+    return ops.sqrt(ops.mean(ops.square(true - found), axis=axes))

@@ -78,13 +78,14 @@ class Coder:
         found: dict[str, Any] = {"latent": latent, "outputs": raw}
         if self.likelihood is not None:
             found["moments"] = model.get_layer(MOMENTS).output
-        self._encoder = _compiled(keras.Model(model.input, found))
-        self._decoder = _compiled(keras.Model(latent, raw))
-        self._serving_decoder = _compiled(keras.Model(latent, model.output))
+        self._encoder = keras.Model(model.input, found)
+        self._decoder = keras.Model(latent, {"outputs": raw, "units": model.output})
 
     def decoded(self, latents: np.ndarray) -> np.ndarray:
         """What lies at latents (n, latents), in the units of the input: (n, *input.shape) float32."""
-        return np.asarray(self._serving_decoder.predict(latents, batch_size=build.BATCH_SIZE, verbose=0))
+        starts = range(0, len(latents), build.BATCH_SIZE)
+        blocks = [latents[start : start + build.BATCH_SIZE] for start in starts]
+        return np.concatenate([_computed(self._decoder, block)["units"] for block in blocks])
 
     def see(self, split: SplitData, keeping: Keeping, mean: np.ndarray) -> Seen:
         """Encode and decode examples.
@@ -97,9 +98,7 @@ class Coder:
         parts = []
         rng = np.random.default_rng(self._seed)
         for inputs in raw_batches(split, keeping):
-            found = {
-                name: np.asarray(values) for name, values in self._encoder.predict_on_batch(inputs).items()
-            }
+            found = _computed(self._encoder, inputs)
             true = flat(scaled(inputs.astype(np.float32), self._spec))
             error = flat(np.asarray(as_values(found["outputs"], self._spec))) - true
             away = true - mean.reshape(1, -1)
@@ -126,7 +125,7 @@ class Coder:
         mean, log_variance = np.split(found["moments"].astype(np.float64), 2, axis=1)
         noise = rng.standard_normal(mean.shape)
         drawn = (mean + np.exp(0.5 * log_variance) * noise).astype(np.float32)
-        outputs = np.asarray(self._decoder.predict_on_batch(drawn))
+        outputs = _computed(self._decoder, drawn)["outputs"]
         losses = negative_log_likelihood(inputs.astype(np.float32), outputs, likelihood, self._spec)
         divergence = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1)
         unlikely = np.asarray(losses, np.float64)
@@ -150,6 +149,7 @@ def flat(values: np.ndarray) -> np.ndarray:
     return np.asarray(values).reshape(len(values), -1)
 
 
-def _compiled(model: keras.Model) -> keras.Model:
-    model.compile(jit_compile=False)
-    return model
+def _computed(model: keras.Model, values: np.ndarray) -> dict[str, np.ndarray]:
+    # Not `predict_on_batch`, which builds a graph for each model and size of a batch, for a few batches.
+    found = model(keras.ops.convert_to_tensor(values), training=False)
+    return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in found.items()}

@@ -17,7 +17,7 @@ from bigmodel_cli.plots import Theme
 from bigmodel_cli.projection import Projection, project
 from bigmodel_cli.reconstruction import labelled
 
-SAMPLES, MANIFOLD = 12, 20
+SAMPLES, MANIFOLD = 10, 16
 """Rows and columns of images that are drawn from the prior, and of the map of two latents."""
 
 
@@ -30,7 +30,7 @@ def of_examples(
         (
             "reconstructions",
             np.arange(min(RECONSTRUCTED, split.size)),
-            "what comes back",
+            "each above what comes back",
         ),
         ("worst_reconstructions", np.argsort(-seen.squared, kind="stable")[:RECONSTRUCTED], "the worst"),
     ):

@@ -10,6 +10,7 @@ from bigmodel_cli.plots import style
 from bigmodel_cli.plots.style import Array, Theme
 
 _GAP = 1
+"""Pixels between two images."""
 
 
 def image_mosaic(
@@ -29,22 +30,18 @@ def image_mosaic(
         path: the PNG to write.
         title: the finding.
         axes_names: of what the columns and the rows are; empty where they mean nothing.
-        extent: left, right, bottom and top of the axes; without it they have no numbers, and the images a
-            narrow gap between them.
+        extent: left, right, bottom and top of the axes; without it they have no numbers.
         theme: light or dark.
     """
     rows, columns, height, width, channels = images.shape
     shown = images if channels in (3, 4) else images[..., :1]
     ratio = (rows * height) / (columns * width)
-    with style.figure(path, title, 7.0, 0.6 + 6.6 * ratio, theme) as (figure, look):
+    with style.figure(path, title, 7.0, 0.6 + 6.6 * ratio, theme) as (figure, _):
         axes = figure.subplots()
-        gap = _GAP if extent is None else 0
-        whole = np.full(
-            (rows * (height + gap) - gap, columns * (width + gap) - gap, shown.shape[-1]),
-            255 if look.paper == "#FFFFFF" else 0, np.uint8,
-        )  # fmt: skip
+        size = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, shown.shape[-1])
+        whole = np.full(size, 255 if theme == "light" else 0, np.uint8)
         for row, column in np.ndindex(rows, columns):
-            top, left = row * (height + gap), column * (width + gap)
+            top, left = row * (height + _GAP), column * (width + _GAP)
             whole[top : top + height, left : left + width] = shown[row, column]
         picture = whole if shown.shape[-1] > 1 else whole[..., 0]
         axes.imshow(

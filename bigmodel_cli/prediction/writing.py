@@ -17,6 +17,7 @@ from bigmodel_cli.contracts import IGNORED, DataSpec
 from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of
 from bigmodel_cli.prediction.parts import Parts
+from bigmodel_cli.reconstruction import labelled
 from bigmodel_cli.targets import joined_labels
 
 FORMATS = (".csv", ".jsonl", ".parquet", ".npz")
@@ -133,7 +134,7 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
             known = shapes.get(name, (array.dtype, ()))[0]
             shapes[name] = (np.promote_types(known, array.dtype), array.shape[1:])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        if spec.task != "regression":
+        if spec.task not in ("regression", "reconstruction"):
             what = "labels" if spec.task == "multi_label" else "classes"
             _write_member(archive, what, np.asarray(spec.target.names), ())
         for name, (dtype, shape) in shapes.items():
@@ -147,6 +148,7 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
 
 
 def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tuple[str, np.ndarray]]:
+    spec = labelled(spec)
     names = np.asarray(spec.target.names)
     blank = np.array([bool(error) for error in result.errors])
     yield "id", np.asarray(result.ids, str)
