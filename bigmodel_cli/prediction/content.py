@@ -59,6 +59,11 @@ class Content:
                 f"{'--logits' if self.logits else '--top-k'}: is for classes, and a reconstruction has none; "
                 "leave it out"
             )
+        if spec.task == "reconstruction" and self.embeddings == "":
+            raise UsageError(
+                "--embeddings: those of an autoencoder are its latents, which are written anyway; leave it "
+                "out, or name another layer by --layer"
+            )
         if spec.task == "regression" and (self.logits or self.top_k):
             raise UsageError(
                 f"{'--logits' if self.logits else '--top-k'}: is for classification, but {spec.name} is for "

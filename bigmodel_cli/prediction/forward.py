@@ -73,8 +73,8 @@ class Forward:
 
         Returns:
             What waits for the result: `outputs` (n, outputs), and `logits` (n, classes) and `embedding`
-            (n, e) where asked for; of a reconstruction `rmse` (n,) and `latents`, too; float32. A GPU works on
-            while nobody waits.
+            (n, e) where asked for; of a reconstruction also `rmse` (n,) and `latents`; float32. A GPU works
+            on while nobody waits.
 
         Raises:
             BigmodelError: the device's memory does not suffice.

@@ -28,7 +28,8 @@ def explanation_of(request: Request, restored: Restored) -> Explanation | None:
         )
     if restored.spec.task == "reconstruction":
         raise UsageError(
-            "--explain: explains a class or number that is predicted, and a reconstruction has none; leave it out"
+            "--explain: explains a class or a value that is predicted, and a reconstruction is neither; "
+            "leave it out"
         )
     if request.ensemble or request.views > 1:
         other = "--ensemble" if request.ensemble else "--tta"

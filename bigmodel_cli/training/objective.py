@@ -128,7 +128,7 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     if is_language(data):
         loss = token_metrics.token_loss(config, data)
         return Objective(loss, token_metrics.LOSS, token_metrics.token_metrics(), None)
-    name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
+    name = auto_loss(data) if config.loss.name == "auto" else config.loss.name
     if mixing and data.task not in ("classification", "reconstruction"):
         raise UsageError(
             f"dataset.augment: images are mixed for classification only, which {data.name} is not"
@@ -200,6 +200,14 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         if name not in _ON_MARGINS:
             loss = OnProbabilities(loss)
     return Objective(loss, name, _metrics(config, data), encode)
+
+
+def auto_loss(data: DataSpec) -> str:
+    """What `loss: auto` is for this data."""
+    if data.task == "reconstruction" and data.input.kind == "image":
+        # The squared error of a sigmoid has no slope where a pixel is wrong and certain: training gets stuck.
+        return "binary_crossentropy"
+    return AUTO_LOSSES[data.task]
 
 
 def _mask_loss(
