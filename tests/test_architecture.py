@@ -41,6 +41,7 @@ LAYERS = (
         "models",
         "targets",
         "token_targets",
+        "reconstruction",
         "text_pieces",
         "flops",
         "metrics",

@@ -30,7 +30,7 @@ def of_examples(
         (
             "reconstructions",
             np.arange(min(RECONSTRUCTED, split.size)),
-            "each above what comes back",
+            "each above its reconstruction",
         ),
         ("worst_reconstructions", np.argsort(-seen.squared, kind="stable")[:RECONSTRUCTED], "the worst"),
     ):

@@ -129,7 +129,7 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         loss = token_metrics.token_loss(config, data)
         return Objective(loss, token_metrics.LOSS, token_metrics.token_metrics(), None)
     name = auto_loss(data) if config.loss.name == "auto" else config.loss.name
-    if mixing and data.task not in ("classification", "reconstruction"):
+    if mixing and data.task != "classification":
         raise UsageError(
             f"dataset.augment: images are mixed for classification only, which {data.name} is not"
         )

@@ -151,6 +151,9 @@ def _plan(
             counts=build.resampling(config, train, data.spec),
             timed=not config.training.deterministic,
             share=share,
+            # Tokens are hidden anew in every epoch (Liu et al. 2019, "RoBERTa", section 4.1); what is
+            # reconstructed is the image as it was augmented.
+            last=build.last_step(data.spec),
         )
         validation_batches = evaluation_batches(
             data.splits["validation"],
@@ -227,10 +230,6 @@ def _augmentations(config: Config, data: Data) -> list[Scheduled]:
         if any(column.kind == "image" for column in data.spec.input.columns):
             what += ", of which images are a part only"
         raise DataError(f"dataset.augment: is for images, but {data.spec.name} gives {what}; leave it out")
-    if (last := build.last_step(data.spec)) is not None:
-        # Tokens are hidden anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa",
-        # section 4.1); what is reconstructed is the image as it was augmented.
-        augmentations.append(Scheduled(Mixing(last)))
     return augmentations
 
 
