@@ -42,6 +42,7 @@ LAYERS = (
         "targets",
         "token_targets",
         "reconstruction",
+        "latent_draw",
         "text_pieces",
         "flops",
         "metrics",

@@ -54,7 +54,7 @@ def vae(
     """
     import keras
 
-    from bigmodel_cli.models.latent_draw import LatentDraw
+    from bigmodel_cli.latent_draw import LatentDraw
 
     # Refuses what does not fit; the loss itself is the objective's.
     likelihood_of({"likelihood": likelihood, "deviation": deviation}, data)

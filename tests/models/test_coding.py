@@ -9,8 +9,8 @@ from scipy import integrate, stats
 
 from bigmodel_cli import build
 from bigmodel_cli.errors import ModelError
+from bigmodel_cli.latent_draw import LatentDraw, divergence_from_standard_normal
 from bigmodel_cli.models.autoencoder import autoencoder
-from bigmodel_cli.models.latent_draw import LatentDraw, divergence_from_standard_normal
 from bigmodel_cli.models.vae import vae
 from bigmodel_cli.reconstruction import reconstructed
 

@@ -84,7 +84,11 @@ def test_likelihood_is_summed_over_the_pixels(config):
         (DIGITS, "loss={name: auto, label_smoothing: 0.1}", "learns its input, not labels"),
         (DIGITS, "loss=sparse_categorical_crossentropy", "is not for reconstruction"),
         (DIGITS, "metrics=[accuracy]", "is not for reconstruction"),
-        (DIGITS, "dataset.augment=[{name: mixup}]", r"augment\[0\]: `mixup` mixes images and their classes"),
+        (
+            DIGITS,
+            "dataset.augment=[{name: mix_up}]",
+            r"augment\[0\]: `mix_up` mixes images and their classes",
+        ),
         (VAE, "loss=mean_squared_error", "the likelihood that model.likelihood names"),
         (VAE, "loss={name: auto, label_smoothing: 0.1}", "loss.label_smoothing: the loss of `vae`"),
         (IRIS, "loss=binary_crossentropy", "is for pixels"),
