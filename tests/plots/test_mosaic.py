@@ -8,8 +8,7 @@ import pytest
 from bigmodel_cli import plots
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("channels", "theme"), [(1, "light"), (2, "dark"), (3, "light")])
 def test_every_image_is_there(tmp_path, figures, channels, theme):
     images = np.zeros((2, 3, 4, 5, channels), np.uint8)
     images[1, 2] = 200
