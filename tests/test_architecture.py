@@ -27,6 +27,7 @@ LAYERS = (
         "validation",
         "json_schema",
         "reference",
+        "plugin_package",
         "rundir",
         "run_care",
         "run_listing",
@@ -158,6 +159,7 @@ LIGHT = [
     ("schema",),
     ("init",),
     ("init", "digits_cnn"),
+    ("init", "--plugin", "two_towers"),
 ]
 
 
