@@ -85,7 +85,7 @@ for name in ("test_installed", "test_config", "test_model_fits_the_data"):
     (run,) = (package / "runs" / "two-towers").iterdir()
     assert json.loads((run / "summary.json").read_text())["model"] == "two_towers"
     metrics = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
-    assert 0 <= metrics["metrics"]["accuracy"]["value"] <= 1
+    assert 0 <= metrics["scores"]["accuracy"]["value"] <= 1
 
 
 def test_what_is_written(bigmodel, tmp_path):

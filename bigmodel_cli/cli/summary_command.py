@@ -20,7 +20,7 @@ def command(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = validation.load(config, overrides)
     engine.start()
-    from bigmodel_cli.summary import summarize
+    from bigmodel_cli.summary.layers import summarize
 
     found = summarize(loaded.config)
     if as_json:

@@ -21,7 +21,7 @@ def cnn(write: Callable[[str, str], Path]) -> Path:
 
 def test_layers_and_counts(cnn: Path) -> None:
     from bigmodel_cli import validation
-    from bigmodel_cli.summary import summarize
+    from bigmodel_cli.summary.layers import summarize
 
     found = summarize(validation.load(cnn).config)
     counts = {"Conv2D": [3 * 3 * 4 + 4], "Dense": [3 * 3 * 4 * 8 + 8, 8 * 10 + 10]}
@@ -38,7 +38,7 @@ def test_layers_and_counts(cnn: Path) -> None:
 
 def test_moving_averages_are_not_trained(cnn: Path) -> None:
     from bigmodel_cli import validation
-    from bigmodel_cli.summary import summarize
+    from bigmodel_cli.summary.layers import summarize
 
     found = summarize(validation.load(cnn, ["model.batch_norm=true"]).config)
     norms = [layer for layer in found.layers if layer.kind == "BatchNormalization"]
