@@ -39,36 +39,3 @@ def test_configs_of_training(block, write):
 
 def test_there_are_configs_to_check():
     assert (len(BLOCKS), len(TRAINING)) == (6, 2)
-
-
-COUNTS = re.findall(
-    r"^\| `(\{name: .*\})` \| (\d+)x(\d+)x(\d) \| ([\d,]+) \| ([\d,]+) \|",
-    (DOCS / "models.md").read_text(),
-    re.M,
-)
-
-
-def test_there_are_counts_to_check():
-    assert len(COUNTS) > 12
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("model", "height", "width", "channels", "classes", "count"), COUNTS)
-def test_published_parameter_counts(model, height, width, channels, classes, count, write):
-    import math
-
-    import keras
-
-    from bigmodel_cli import build
-    from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec
-
-    config = validation.load(write("c.yaml", f"dataset: digits\nmodel: {model}\n")).config
-    names = tuple(map(str, range(int(classes.replace(",", "")))))
-    data = DataSpec(
-        "drawn", "here", "classification",
-        InputSpec((int(height), int(width), int(channels)), "uint8", "image"),
-        TargetSpec((), "int32", names, counts=(1,) * len(names)), {"train": 1},
-    )  # fmt: skip
-    # Without values: most of these would take seconds to be drawn.
-    built = build.build_model(config, data, scope=keras.StatelessScope(initialize_variables=False))
-    assert sum(math.prod(weight.shape) for weight in built.trainable_weights) == int(count.replace(",", ""))

@@ -27,6 +27,7 @@ from bigmodel_cli.training.compiling import compile_model, compiled_copy, share_
 from bigmodel_cli.training.layer_rules import add_lora, releases
 from bigmodel_cli.training.objective import Objective, build_objective
 from bigmodel_cli.training.plan import Plan
+from bigmodel_cli.training.precision import choose_precision
 from bigmodel_cli.training.range_test import find_learning_rate
 from bigmodel_cli.training.trackers import check_trackers
 
@@ -123,7 +124,7 @@ def _plan(
     share = Share(devices.rank, devices.processes, devices.count) if devices.backend == "jax" else None
     model = build.build_model(config, data.spec)
     flops = count_flops(model).total
-    precision = _precision(config, devices, model)
+    precision = choose_precision(config, devices, model)
     serving = build.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
         model = build.build_model(config, data.spec, precision.value, devices.scope())
@@ -265,23 +266,6 @@ def _has_memory(plan: Plan) -> bool:
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     return True
-
-
-def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
-    asked = config.training.precision
-    if asked == "float16" and devices.kind == "cpu":
-        raise UsageError("training.precision: float16 is many times slower than float32 on a CPU; use `auto`")
-    if asked != "auto":
-        return Choice(asked, "asked for")
-    heavy = any(
-        "Conv" in type(layer).__name__ or "Attention" in type(layer).__name__
-        for layer in model._flatten_layers()
-    )
-    if not heavy:
-        return Choice("float32", "auto: no convolutions or attention")
-    if not devices.bfloat16:
-        return Choice("float32", "auto: no fast bfloat16 here")
-    return Choice("bfloat16", f"auto: {devices.bfloat16}")
 
 
 def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice:
