@@ -32,9 +32,17 @@ from bigmodel_cli.data.splits import SplitData, resampled_counts
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import ConfigError, DataError, LayerError, ModelError, UsageError
 from bigmodel_cli.models import pretrained
+from bigmodel_cli.models.layers import input_variance
 from bigmodel_cli.models.preparation import preparation
 from bigmodel_cli.models.preparation_graph import in_tf_data
 from bigmodel_cli.models.table import text_columns
+from bigmodel_cli.reconstruction import (
+    DRAW,
+    LATENT,
+    inputs_as_targets,
+    is_self_supervised,
+    reconstructed,
+)
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.targets import original_units
 from bigmodel_cli.token_targets import counted, deriving, described, is_language, text_column
@@ -88,10 +96,15 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
     """
     dataset = config.dataset
     source = open_source(config)
+    self_supervised = is_self_supervised(components.find("models", config.model.name))
+    if self_supervised:
+        _require_reconstructable(config, source.spec)
     splits = divide(config, source)
     with data_errors_told():
         spec = statistics.describe(source, splits, dataset.prepare, known=known, texts=_earlier_texts(config))
     spec = replace(spec, name=dataset.name)
+    if self_supervised:
+        spec = reconstructed(spec, config.model.name)
     _require_followed(config, spec)
     prepare = preparation(spec.input.columns) if spec.input.kind == "table" else None
     run = in_tf_data(prepare, spec) if prepare else None
@@ -112,6 +125,20 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         derive,
     )
     return Data(spec, splits, storage, keeping, (*source.notes, *_labels_note(spec), *_units_note(spec)))
+
+
+def _require_reconstructable(config: Config, spec: DataSpec) -> None:
+    """Make sure, before anything is read, that a model can learn the inputs of a dataset.
+
+    Raises:
+        DataError, ModelError: it cannot, or targets are scaled that are not learned.
+    """
+    reconstructed(spec, config.model.name)
+    if (prepare := config.dataset.prepare) is not None and prepare.target.scale != "none":
+        raise DataError(
+            f"dataset.prepare.target.scale: `{prepare.target.scale}` scales targets, and model "
+            f"`{config.model.name}` learns the inputs; leave it `none`"
+        )
 
 
 def _earlier_texts(config: Config) -> list[Column]:
@@ -201,9 +228,9 @@ def divide(config: Config, source: Source) -> dict[SplitName, SplitData]:
 
 
 def _prepared_bytes(prepare: keras.Model, spec: DataSpec) -> int:
-    """Memory of one prepared example; numbers, ids and tokens have 4 bytes each."""
-    inputs = sum(math.prod(tensor.shape[1:]) for tensor in prepare.outputs)
-    return 4 * (inputs + math.prod(spec.target.shape))
+    """Memory of one prepared example; numbers, ids and tokens have 4 bytes each, pixels one."""
+    inputs = sum(math.prod(tensor.shape[1:]) * np.dtype(tensor.dtype).itemsize for tensor in prepare.outputs)
+    return inputs + 4 * math.prod(spec.target.shape)
 
 
 def _storage(asked: str, needed: int, cache_dir: Path, limit: float) -> Choice:
@@ -234,13 +261,26 @@ def hiding(spec: DataSpec) -> Masking | None:
     return masking(text_column(spec)) if spec.task == "masked_language_model" else None
 
 
+def last_step(spec: DataSpec) -> Masking | None:
+    """What the pipeline does with a batch after everything else: hides tokens, or takes inputs as targets."""
+    return inputs_as_targets if spec.task == "reconstruction" else hiding(spec)
+
+
 def _require_followed(config: Config, spec: DataSpec) -> None:
-    """Make sure that masks can follow the augmentations.
+    """Make sure that the targets can follow the augmentations.
 
     Raises:
         DataError: images are mixed, or moved in a way that is not known for masks.
     """
-    if spec.task != "segmentation":
+    if spec.task not in ("segmentation", "reconstruction"):
+        return
+    if spec.task == "reconstruction":
+        for number, item in enumerate(config.dataset.augment):
+            if isinstance(augmentations(config)[number].function, Mixing):
+                raise DataError(
+                    f"dataset.augment[{number}]: `{item.name}` mixes images and their classes, and model "
+                    f"`{config.model.name}` learns images without classes; leave it out"
+                )
         return
     functions = [scheduled.function for scheduled in augmentations(config)]
     for number, (item, function) in enumerate(zip(config.dataset.augment, functions, strict=True)):
@@ -404,7 +444,8 @@ def _placed(error: LayerError, document: Document) -> ConfigError:
 
 
 def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
-    """The model as it is used afterwards: raw inputs to probabilities, or to values in their original units.
+    """The model as it is used afterwards: raw inputs to probabilities, or to values in their original units,
+    which for a reconstruction are those of the input.
 
     It shares its weights with the model it is made of.
     """
@@ -418,6 +459,8 @@ def serving_model(model: keras.Model, data: DataSpec) -> keras.Model:
         each = zip(data.target.tasks, data.parts, strict=True)
         served = {one.key: _served(outputs[one.key], part, f"_{one.key}") for one, part in each}
         return keras.Model(inputs, served, name=model.name)
+    if data.task == "reconstruction":
+        return keras.Model(inputs, _in_units_of_input(model, data), name=model.name)
     return keras.Model(inputs, _served(outputs, data, ""), name=model.name)
 
 
@@ -430,6 +473,22 @@ def _served(outputs: Any, data: DataSpec, suffix: str) -> Any:
         layer = keras.layers.Activation("sigmoid", dtype="float32", name=f"probabilities{suffix}")
         return layer(outputs)
     return outputs if data.target.scaling == "none" else original_units(outputs, data.target)
+
+
+def _in_units_of_input(model: keras.Model, data: DataSpec) -> Any:
+    """A reconstruction as what it reconstructs: pixels from 0 to 255, features in their own units."""
+    (outputs,) = model.outputs
+    if any(layer.name == DRAW for layer in model.layers):
+        # Drawing belongs to training, and so does what it adds to the loss.
+        decoder = keras.Model(model.get_layer(DRAW).output, outputs, name="decoder")
+        outputs = decoder(model.get_layer(LATENT).output)
+    if data.input.kind == "image":
+        outputs = keras.layers.Activation("sigmoid", dtype="float32", name="intensities")(outputs)
+        return keras.layers.Rescaling(255.0, dtype="float32", name="pixels")(outputs)
+    mean, variance = list(data.input.mean), input_variance(data)
+    return keras.layers.Normalization(
+        mean=mean, variance=variance, invert=True, dtype="float32", name="original_units"
+    )(outputs)
 
 
 @dataclass(frozen=True)

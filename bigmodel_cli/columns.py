@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ColumnKind = Literal["numeric", "boolean", "categorical", "date", "text"]
+ColumnKind = Literal["numeric", "boolean", "categorical", "date", "text", "image"]
 DatePart = Literal["elapsed", "year", "month", "day", "weekday", "hour"]
 Encoding = Literal["one_hot", "embedding", "hash"]
 
@@ -20,11 +20,13 @@ RAW_DTYPES: Mapping[ColumnKind, str] = {
     "categorical": "string",
     "date": "int64",
     "text": "string",
+    "image": "uint8",
 }
 """TensorFlow dtype of a raw cell; in numpy a string is `bytes` in an array of objects.
 
 A missing cell is NaN (numeric, boolean), MISSING_DATE or the empty string. Dates are seconds since 1970
-(UTC); booleans 0 and 1; a whole number in a categorical column is written without a decimal point.
+(UTC); booleans 0 and 1; a whole number in a categorical column is written without a decimal point. An image
+is decoded, (height, width, channels), and never missing; every other cell is one value.
 """
 
 MISSING_DATE = -(2**63)
@@ -66,6 +68,12 @@ def tokens_name(index: int) -> str:
     return f"tokens_{index}"
 
 
+def image_name(index: int) -> str:
+    """Prepared tensor of the column with this index among those of images: (batch, height, width, channels)
+    uint8."""
+    return f"image_{index}"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table, and its preparation as learned on the training split.
@@ -95,6 +103,8 @@ class Column:
         normalize: what Keras' TextVectorization does to a text first (its `standardize`), or `none`.
         split: what a token is: `whitespace`, `character` or `word_piece`.
         ngrams: longest run of tokens that is a token of its own; 1 for none.
+        shape: of an image, (height, width, channels); else empty.
+        resize: how images of another size are brought to that one, see `contracts.Resize`.
     """
 
     name: str
@@ -117,6 +127,8 @@ class Column:
     normalize: str = "none"
     split: str = "whitespace"
     ngrams: int = 1
+    shape: tuple[int, ...] = ()
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
 
     @property
     def key(self) -> str:

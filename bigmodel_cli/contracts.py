@@ -7,12 +7,13 @@ give the ranges that recur.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 Task = Literal[
     "classification", "multi_label", "segmentation", "regression", "language_model",
-    "masked_language_model", "multi_task",
+    "masked_language_model", "reconstruction", "multi_task",
 ]  # fmt: skip
 """One class out of several; any number of labels at once; a class for each pixel; numbers; the tokens of a
-text, each from those before it, or hidden ones from all others; or several of these at once."""
+text, each from those before it, or hidden ones from all others; the input itself; or several of these."""
 LANGUAGE_TASKS: tuple[Task, ...] = ("language_model", "masked_language_model")
 """Whose targets are the tokens of the input."""
 IGNORED = 255
@@ -104,12 +105,14 @@ class TargetSpec:
 
     Attributes:
         shape: () for a class index, (labels,) for multi-label, (height, width) for segmentation, (targets,)
-            for regression and for several tasks, (length,) for tokens.
+            for regression and for several tasks, (length,) for tokens, that of the input for reconstruction.
         dtype: int32 for a class index, uint8 for a mask of class indices (255 is `IGNORED`), float32 for
-            labels (each 0 or 1), for regression, and for several tasks (class indices and values).
-        names: of the classes, of the labels, or of the targets.
+            labels (each 0 or 1), for regression, and for several tasks (class indices and values); that of
+            the input for reconstruction.
+        names: of the classes, of the labels, of the targets, or of the features that are reconstructed; empty
+            for the pixels of images.
         counts: examples of each class, or with each label, in the training split; of segmentation its
-            pixels; empty for regression.
+            pixels; empty for regression and reconstruction.
         mean: of each regression target over the training split; regression only, else empty.
         scaling: what the model learns in a regression: the values themselves (`none`), standardized, or the
             standardized sign(y) * log(1 + |y|).
@@ -161,6 +164,19 @@ def task_keys(names: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Unlearned:
+    """What the targets of a dataset are that no model learns: with them its results can be looked at.
+
+    Attributes:
+        task: that they are for.
+        target: what they are.
+    """
+
+    task: Task
+    target: TargetSpec
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """What a dataset holds; models read their input shape and class count from it.
 
@@ -169,11 +185,12 @@ class DataSpec:
         origin: where it comes from, with its version, for the user's eyes: `TFDS 3.0.1`.
         task: classification (one class out of several), multi_label (any number of labels),
             segmentation (a class for each pixel), regression, language_model (each token of a text from
-            those before), masked_language_model (hidden tokens from the others) or multi_task (several
-            targets, of which each has a task of its own).
+            those before), masked_language_model (hidden tokens from the others), reconstruction (the input
+            itself) or multi_task (several targets, of which each has a task of its own).
         input: one example's input.
         target: one example's target.
         sizes: examples in each split.
+        unlearned: of a reconstruction, what the targets of the dataset are; else None.
     """
 
     name: str
@@ -182,11 +199,14 @@ class DataSpec:
     input: InputSpec
     target: TargetSpec
     sizes: Mapping[str, int] = field(default_factory=dict)
+    unlearned: Unlearned | None = None
 
     @property
     def outputs(self) -> int:
-        """Numbers that a model gives for one example, pixel or token: classes, labels, targets or tokens; of
-        several tasks those of all."""
+        """Numbers that a model gives for one example, pixel or token: classes, labels, targets, tokens, or
+        the values of an input that is reconstructed; of several tasks those of all."""
+        if self.task == "reconstruction":
+            return math.prod(self.target.shape)
         return sum(part.outputs for part in self.parts) if self.target.tasks else len(self.target.names)
 
     @property
@@ -196,7 +216,10 @@ class DataSpec:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """What a model gives for one example: (outputs,), (height, width, classes) or (length, tokens)."""
+        """What a model gives for one example: (outputs,), (height, width, classes), (length, tokens), or the
+        shape of the input for reconstruction."""
+        if self.task == "reconstruction":
+            return self.target.shape
         grid = self.target.shape if self.task in ("segmentation", *LANGUAGE_TASKS) else ()
         return (*grid, self.outputs)
 
@@ -211,18 +234,29 @@ class DataSpec:
         Raises:
             KeyError, TypeError, AttributeError: the document is not one that `to_json` wrote.
         """
-        taken = _frozen(document["input"])
-        taken["columns"] = tuple(map(Column.from_json, taken.get("columns", ())))
-        target = _frozen(document["target"])
-        target["tasks"] = tuple(
-            OneOfSeveral(**{**one, "target": TargetSpec(**_frozen(one["target"]))})
-            for one in target.get("tasks", ())
-        )
-        return cls(**{**document, "input": InputSpec(**taken), "target": TargetSpec(**target)})
+        given = _with_tuples(document["input"])
+        given["columns"] = tuple(map(Column.from_json, given.get("columns", ())))
+        whole = {
+            **document,
+            "input": InputSpec(**given),
+            "target": _target(document["target"]),
+        }
+        # Runs of before it was recorded have none.
+        if (unlearned := document.get("unlearned")) is not None:
+            whole["unlearned"] = Unlearned(unlearned["task"], _target(unlearned["target"]))
+        return cls(**whole)
 
 
-def _frozen(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A part of a JSON document with tuples for lists."""
+def _target(document: Mapping[str, Any]) -> TargetSpec:
+    given = _with_tuples(document)
+    # Runs of before there were several have none.
+    given["tasks"] = tuple(
+        OneOfSeveral(**{**one, "target": _target(one["target"])}) for one in given.get("tasks", ())
+    )
+    return TargetSpec(**given)
+
+
+def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
 
 
@@ -323,7 +357,23 @@ the prepared tensors (`models.layers.features` makes both). It gives (batch, *ou
 classification, for labels and for the pixels of segmentation, values for regression. Of several tasks it
 gives a dict, `OneOfSeveral.key` -> (batch, outputs of that part), as `models.layers.output_head` does; one
 tensor (batch, outputs) with all of them side by side is cut into it.
+
+A model under `@self_supervised` learns to give its input back, whatever the dataset is for. It gives logits
+of the pixels from 0 to 1 of images, or standardized features (`models.coding` makes both), and has a layer
+`latent` (batch, latents) that all of it goes through and the decoder follows; where training draws around the
+latents, the decoder follows a layer `draw` instead. With the parameters `likelihood` and `deviation`, as
+`vae` has them, the loss is the negative log-likelihood of the input, and the layer `moments` gives the mean
+and the logarithm of the variance of the latents (batch, 2 * latents).
 """
+
+Builder = TypeVar("Builder", bound=Callable[..., "keras.Model"])
+
+
+def self_supervised(builder: Builder) -> Builder:
+    """Mark a `ModelBuilder` whose model reconstructs its input and needs no labels."""
+    builder.self_supervised = True  # type: ignore[attr-defined]
+    return builder
+
 
 Augmentation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 """(images (batch, h, w, c) uint8, seed (2,) int32) -> images of the same shape and dtype.

@@ -55,33 +55,38 @@ def count_flops(model: keras.Model) -> Flops:
     dropout) and look-ups (embeddings) count 0: they are a percent or two of a network's arithmetic, and
     the published figures leave them out as well.
     """
-    graph = _graph(model)
+    graph = nodes(model)
     if graph is None:
         return Flops(0, {}, (model.name,))
     layers: dict[str, int] = {}
     uncounted: dict[str, None] = {}
-    for depth in sorted(graph, reverse=True):
-        for node in graph[depth]:
-            if node.is_input:
-                continue
-            name = node.operation.name
-            inputs = [tensor.shape[1:] for tensor in node.arguments.keras_tensors]
-            count = _multiply_adds(node.operation, inputs, [tensor.shape[1:] for tensor in node.outputs])
-            if count is None:
-                uncounted[name] = None
-            elif count:
-                layers[name] = layers.get(name, 0) + 2 * count
+    for node in graph:
+        name = node.operation.name
+        inputs = [tensor.shape[1:] for tensor in node.arguments.keras_tensors]
+        count = _multiply_adds(node.operation, inputs, [tensor.shape[1:] for tensor in node.outputs])
+        if count is None:
+            uncounted[name] = None
+        elif count:
+            layers[name] = layers.get(name, 0) + 2 * count
     return Flops(sum(layers.values()), layers, tuple(uncounted))
 
 
-def _graph(model: keras.Model) -> Mapping[int, list[Any]] | None:
-    """The nodes (uses of an operation) of a model by depth, the output's depth being 0; None without a graph.
+def nodes(model: keras.Model) -> list[Any] | None:
+    """The uses of operations in a model, inputs left out, each behind those whose outputs it takes.
 
-    Keras gives no public way to them; pyproject.toml keeps Keras to one series.
+    Each has `operation`, `arguments.keras_tensors` and `outputs`. Keras gives no public way to them;
+    pyproject.toml keeps Keras to one series.
+
+    Returns:
+        None where the model has no graph.
     """
     # A Sequential keeps its graph in a functional model of its own, once it is built.
     functional = getattr(model, "_functional", model)
-    return getattr(functional, "_nodes_by_depth", None)
+    by_depth: Mapping[int, list[Any]] | None = getattr(functional, "_nodes_by_depth", None)
+    if by_depth is None:
+        return None
+    # The output's depth is 0.
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
 def _multiply_adds(operation: Any, inputs: list[Shape], outputs: list[Shape]) -> int | None:

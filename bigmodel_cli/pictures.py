@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 IMAGES = 25
 """Images in a grid of 5 x 5."""
 
+RECONSTRUCTED = 20
+"""Images above their reconstructions."""
+
 
 def image_grid(
     spec: DataSpec,
@@ -58,6 +61,41 @@ def image_grid(
     return plots.image_grid(
         images, labels, predicted, confidences, path, title=title, details=details, theme=theme
     )
+
+
+def reconstructions(
+    images: np.ndarray,
+    given: np.ndarray,
+    captions: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+    theme: Theme = "light",
+) -> Path:
+    """The first images, each above what a model gives back of it.
+
+    Args:
+        images: uint8 (n, height, width, channels); of these the first 20, in rows of 10.
+        given: of the model (n, height, width, channels), pixels from 0 to 255.
+        captions: of each image.
+        path: the PNG to write.
+        title: above all.
+        theme: light or dark.
+    """
+    import numpy as np
+
+    count = min(RECONSTRUCTED, len(images))
+    columns = min(10, count)
+    rows = -(-count // columns)
+    shown = np.full((2 * rows, columns, *images.shape[1:]), 255 if theme == "light" else 0, np.uint8)
+    texts = [[""] * columns for _ in range(2 * rows)]
+    for place in range(count):
+        row, column = divmod(place, columns)
+        shown[2 * row, column] = images[place]
+        shown[2 * row + 1, column] = np.clip(np.rint(given[place]), 0, 255)
+        texts[2 * row][column] = captions[place]
+    names = ["original", "reconstruction"] * rows
+    return plots.sample_grid(shown, texts, path, title=title, theme=theme, row_names=names)
 
 
 def _label_texts(spec: DataSpec, flags: np.ndarray) -> list[str]:

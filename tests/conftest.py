@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,22 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every figure that is saved, in order."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    saved: list[Any] = []
+    save = FigureCanvasAgg.print_png
+
+    def record(canvas: Any, *args: Any, **kwargs: Any) -> None:
+        saved.append(canvas.figure)
+        save(canvas, *args, **kwargs)
+
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", record)
+    return saved
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ LAYERS = (
         "validation",
         "json_schema",
         "reference",
+        "plugin_package",
+        "stand_in",
         "rundir",
         "run_care",
         "run_listing",
@@ -41,6 +43,8 @@ LAYERS = (
         "models",
         "targets",
         "token_targets",
+        "reconstruction",
+        "latent_draw",
         "text_pieces",
         "flops",
         "metrics",
@@ -54,9 +58,9 @@ LAYERS = (
     ),
     ("build",),
     ("single_tasks", "hidden_layers", "continuation", "model_pictures", "explanation"),
-    ("training", "evaluation", "comparison", "prediction", "summary", "data_report", "doctor", "report"),
-    # Trains and evaluates, again and again.
-    ("repeats",),
+    ("training", "evaluation", "comparison", "prediction", "data_report", "doctor", "report"),
+    # Trains and evaluates, again and again; asks the parts of training what they cost.
+    ("repeats", "summary"),
     ("cli", "__main__"),
 )
 STAGES = LAYERS[6]
@@ -158,6 +162,7 @@ LIGHT = [
     ("schema",),
     ("init",),
     ("init", "digits_cnn"),
+    ("init", "--plugin", "two_towers"),
 ]
 
 

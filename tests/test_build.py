@@ -317,7 +317,8 @@ def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 @pytest.mark.parametrize(
-    "model", ["linear", "'OWN:one_tensor'", "{name: layers, head: false, layers: [dense: {units: 3}]}"]
+    "model",
+    ["linear", "'OWN:one_tensor'", "deepfm", "{name: layers, head: false, layers: [dense: {units: 3}]}"],
 )
 def test_a_model_of_several_tasks_gives_a_dict(model: str, several: Callable[[str], Any]) -> None:
     from bigmodel_cli import build

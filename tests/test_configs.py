@@ -38,7 +38,7 @@ class TestConfig:
         text = comment(path)
         assert f"bigmodel train {path.relative_to(ROOT)}\n" in text
         assert re.search(r"\b(\d+|an?) (s|seconds|minutes?|hours?)\b", text), "how long it takes"
-        assert re.search(r"test (accuracy|R2|MSE|perplexity)\b.*\d", text), "what it reaches"
+        assert re.search(r"test (accuracy|R2|MSE|RMSE|perplexity)\b.*\d", text), "what it reaches"
 
 
 def test_names_are_different():

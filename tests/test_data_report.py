@@ -172,22 +172,6 @@ def test_a_grid_of_originals_without_augmentation(examine: Callable[..., Any], f
     assert {names.count(name) for name in names} == {2, 3}
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every figure that is saved, in order."""
-    from matplotlib.figure import Figure
-
-    saved: list[Any] = []
-    save = Figure.savefig
-
-    def record(figure: Any, *args: Any, **kwargs: Any) -> None:
-        saved.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", record)
-    return saved
-
-
 def test_shares_of_mixed_classes(write: Any) -> None:
     data = build.load_data(validation.load(write("c.yaml", HEAD + "dataset: iris\n")).config)
     mixed = np.array([[0.5, 0.3, 0.2], [0, 1, 0], [0.001, 0.299, 0.7]], np.float32)

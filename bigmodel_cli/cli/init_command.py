@@ -18,15 +18,50 @@ SCHEMA_FILE = "bigmodel.schema.json"
 
 
 @click.command("init")
-@click.argument("template", required=False)
+@click.argument("template", required=False, metavar="[TEMPLATE | FOLDER]")
 @click.option(
     "--output", "-o", type=options.CONFIG, metavar="FILE", help="Where to write it, or - [TEMPLATE.yaml]."
 )
-def command(template: str | None, output: Path | None) -> None:
-    """Write a commented config to start from.
+@click.option("--plugin", metavar="NAME", help="Write a package with a model of this name instead.")
+def command(template: str | None, output: Path | None, plugin: str | None) -> None:
+    """Write a commented config to start from, or with --plugin a package with a model of your own.
 
-    TEMPLATE is one of the shipped configs; without one, they are listed.
+    TEMPLATE is one of the shipped configs; without one, they are listed. FOLDER is that of the package, a new
+    one [NAME].
     """
+    if plugin is not None:
+        if output is not None:
+            raise UsageError("--output: is for a config; name the folder of the package as FOLDER")
+        _plugin(plugin, Path(template) if template else None)
+        return
+    _config(template, output)
+
+
+def _plugin(name: str, folder: Path | None) -> None:
+    from bigmodel_cli import plugin_package
+
+    written = plugin_package.write(name, folder)
+    said = (
+        "how it is installed, and under which names its parts go",
+        "what to do next",
+        "a config that uses both",
+        "",
+        "the model; change it as you like",
+        "the dataset; change it or leave it out",
+        "tests of all of it",
+    )
+    _say(dict(zip(written, said, strict=True)))
+    click.echo(f"next   pip install -e {written[0].parent}")
+
+
+def _say(files: Mapping[Path, str]) -> None:
+    """Files with what each is for."""
+    width = max(len(str(place)) for place in files)
+    for place, what in files.items():
+        click.echo(f"{place!s:<{width}}  {what}".rstrip())
+
+
+def _config(template: str | None, output: Path | None) -> None:
     from bigmodel_cli.components import suggestion
 
     folder = resources.files("bigmodel_cli") / "templates"
@@ -67,9 +102,7 @@ def command(template: str | None, output: Path | None) -> None:
         *["what it builds on"] * (len(files) - 1),
         "for your editor's help",
     ]
-    width = max(len(str(place)) for place in texts)
-    for place, what in zip(texts, said, strict=True):
-        click.echo(f"{place!s:<{width}}  {what}")
+    _say(dict(zip(texts, said, strict=True)))
     click.echo(f"next   bigmodel train {path}")
 
 

@@ -105,7 +105,7 @@ def command(
         prediction.check_output(path)
     progress = _Progress()
     found = prediction.predict(
-        _request(run, inputs, split, asked, explain),
+        _request(run, inputs, split, asked, explain, kept and path.suffix == ".npz"),
         path if kept else None,
         resume=resume,
         note=lambda text: click.echo(f"note: {text}", err=True),
@@ -119,14 +119,14 @@ def command(
 
 
 def _request(
-    run: Run, inputs: list[str], split: str | None, asked: dict[str, Any], explain: Asked | None
+    run: Run, inputs: list[str], split: str | None, asked: dict[str, Any], explain: Asked | None, room: bool
 ) -> Any:
     from bigmodel_cli import build, hidden_layers, prediction, rundir
 
-    if asked["probabilities"] and run.read_data().task == "segmentation":
-        raise UsageError(
-            "--probabilities: are not written for masks, each of whose pixels has them; leave it out"
-        )
+    task = run.read_data().task
+    if asked["probabilities"] and task in ("segmentation", "reconstruction"):
+        what = "masks, each of whose pixels has them" if task == "segmentation" else "reconstructions"
+        raise UsageError(f"--probabilities: are not written for {what}; leave it out")
     chosen = asked["top_k"] or asked["logits"] or asked["embeddings"]
     content = prediction.Content(
         probabilities=asked["probabilities"] or not chosen,
@@ -135,6 +135,7 @@ def _request(
         embeddings=(asked["layer"] or hidden_layers.BEFORE_HEAD) if asked["embeddings"] else None,
         calibrated=asked["calibrated"],
         threshold=_threshold(asked["threshold"]),
+        reconstructions=task == "reconstruction" and (room or bool(asked["annotate"])),
     )
     return prediction.Request(
         run,

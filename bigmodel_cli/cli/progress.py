@@ -266,6 +266,8 @@ def _targets(spec: DataSpec) -> str:
             for one in spec.target.tasks
         )
         return f"{len(spec.target.tasks)} targets: {', '.join(each)}"
+    if spec.unlearned is not None:
+        return f"reconstructed; its own targets ({spec.unlearned.task.replace('_', ' ')}) are not learned"
     if spec.task == "regression":
         names = ", ".join(spec.target.names[:3])
         return f"target {names}" if spec.outputs <= 3 else f"{spec.outputs} targets"

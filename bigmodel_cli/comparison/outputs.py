@@ -14,19 +14,24 @@ from bigmodel_cli.contracts import DataSpec, Task
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.targets import predicted_labels
 
+ERRORS = ("mse", "mae", "spread")
+"""Columns that every reconstruction has."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
     """Predictions of a run for a split, and the truth.
 
     Attributes:
-        task: classification, multi_label, segmentation, regression or language_model.
+        task: classification, multi_label, segmentation, regression, language_model or reconstruction.
         classes: their number, or that of the labels; 0 for regression.
         ids: of the examples, (n,).
         targets: class indices (n,) int64, labels (n, labels) int64 of 0 and 1, pixels of each class of masks
-            (n, classes) int64, values (n, targets) float64, or tokens and characters of texts (n, 2) int64.
+            (n, classes) int64, values (n, targets) float64, tokens and characters of texts (n, 2) int64, or
+            of reconstructions the squared distance from the training mean (n, 1) float64.
         predicted: the same as predicted; of masks the columns of `metrics.PixelCounts`, of texts those of
-            `metrics.text_sums`.
+            `metrics.text_sums`, of reconstructions squared and absolute error, that distance, and the
+            negative bound where there is one.
         true_probability: that of the true class, (n,) float64; of classification only.
         in_top_5: whether the true class is among the 5 most probable, (n,) int64; of classification only.
     """
@@ -61,7 +66,7 @@ def read_outputs(path: Path, spec: DataSpec) -> Outputs:
     readers: Mapping[Task, Callable[[dict[str, NDArray[Any]], list[str]], Outputs]] = {
         "classification": _classes, "multi_label": _labels, "segmentation": _masks,
         "regression": _values, "language_model": _texts,
-        "masked_language_model": _texts,
+        "masked_language_model": _texts, "reconstruction": _errors,
     }  # fmt: skip
     try:
         return readers[spec.task](columns, list(spec.target.names))
@@ -101,6 +106,14 @@ def _texts(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
         numbers.astype(np.float64),
         empty,
         empty.astype(np.int64),
+    )
+
+
+def _errors(columns: dict[str, NDArray[Any]], names: list[str]) -> Outputs:
+    found = [columns[name] for name in (*ERRORS, "negative_elbo") if name in columns or name in ERRORS]
+    numbers, empty = np.stack(found, axis=1).astype(np.float64), np.empty(0)
+    return Outputs(
+        "reconstruction", 0, columns["id"], numbers[:, 2:3], numbers, empty, empty.astype(np.int64)
     )
 
 

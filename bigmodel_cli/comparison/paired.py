@@ -82,6 +82,8 @@ def paired_tests(
         values, drawn = _masks(rng, outputs)
     elif outputs[0].task in LANGUAGE_TASKS:
         values, drawn = _texts(rng, outputs)
+    elif outputs[0].task == "reconstruction":
+        values, drawn = _reconstructions(rng, outputs)
     else:
         values, drawn = _regression(rng, outputs)
     return values, [
@@ -257,6 +259,24 @@ def _masks(
     values, drawn = (
         {name: np.stack([run[name] for run in runs], axis=1) for name in names} for runs in found
     )
+    return {name: value[0] for name, value in values.items()}, drawn
+
+
+def _reconstructions(
+    rng: np.random.Generator, outputs: Sequence[Outputs]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """As `_classification`; the bound is compared where every run has one."""
+    bounds = all(item.predicted.shape[1] > 3 for item in outputs)
+    kept = 4 if bounds else 3
+    columns = np.concatenate([item.predicted[:, :kept] for item in outputs], axis=1)
+    found = []
+    for means in (columns.mean(axis=0, keepdims=True), _resampled_means(rng, columns)):
+        squared, absolute, spread, *bound = (means[:, place::kept] for place in range(kept))
+        scores = {"rmse": np.sqrt(squared), "mse": squared, "mae": absolute}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores["explained_variance"] = np.where(spread > 0, 1 - squared / spread, np.nan)
+        found.append(scores | ({"negative_elbo": bound[0]} if bounds else {}))
+    values, drawn = found
     return {name: value[0] for name, value in values.items()}, drawn
 
 

@@ -10,13 +10,14 @@ from typing import Any
 _LOWER = frozenset(
     {
         "loss", "error", "mse", "rmse", "mae", "mape", "msle", "ece", "brier", "nll", "entropy",
-        "crossentropy", "perplexity", "divergence", "hinge", "poisson", "false",
+        "crossentropy", "perplexity", "divergence", "hinge", "poisson", "false", "negative",
     }
 )  # fmt: skip
 _HIGHER = frozenset(
     {
         "accuracy", "auc", "precision", "recall", "specificity", "sensitivity", "f1", "f", "fbeta", "r2",
         "iou", "dice", "jaccard", "similarity", "correlation", "kappa", "mcc", "map", "true",
+        "explained",
     }
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ AUTO_METRICS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("mean_absolute_error",),
     "language_model": ("perplexity", "accuracy"),
     "masked_language_model": ("perplexity", "accuracy"),
+    "reconstruction": ("mean_absolute_error",),
 }
 """What `metrics: auto` gives, of several tasks each."""
 
@@ -243,7 +244,9 @@ def _measured(config: Config) -> list[str]:
     given = None if config.metrics == "auto" else [item.name for item in config.metrics]
     several = config.dataset.parameters.get("target")
     if not isinstance(several, Mapping):
-        return given or list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
+        names = given or list(dict.fromkeys(name for names in AUTO_METRICS.values() for name in names))
+        # The two parts of the loss of a variational model.
+        return [*names, "kl", "reconstruction"] if "likelihood" in config.model.parameters else names
     found = []
     for key, target in zip(task_keys([*several]), several.values(), strict=True):
         tasks: list[Task] = ["classification", "regression"] if target.task == "auto" else [target.task]
@@ -289,6 +292,6 @@ _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset
     (_loss, frozenset({"loss"})),
     (_metrics, frozenset({"metrics"})),
     (_tracking, frozenset({"training"})),
-    (_monitor, frozenset({"training", "metrics", "dataset"})),
+    (_monitor, frozenset({"training", "metrics", "model", "dataset"})),
     (_several_tasks, frozenset({"dataset", "loss"})),
 )

@@ -56,7 +56,7 @@ class ColumnContents:
         kind: what its cells are.
         missing: cells without a value.
         distinct: different values.
-        numbers: of numeric and boolean columns; of a text, its words; else None.
+        numbers: of numeric and boolean columns; of a text, its words; of an image, its pixels; else None.
         earliest: of dates, ISO 8601; else empty.
         latest: likewise.
         frequent: the most frequent categories and how often they occur; booleans likewise; else empty.
@@ -118,6 +118,8 @@ def present(column: Column, cells: np.ndarray) -> np.ndarray:
     """The cells that are not missing."""
     import numpy as np
 
+    if column.kind == "image":
+        return cells
     if column.kind == "date":
         return cells[cells != MISSING_DATE]
     if column.kind in ("categorical", "text"):
@@ -130,7 +132,7 @@ def column_contents(column: Column, cells: np.ndarray) -> ColumnContents:
 
     Args:
         column: its name and kind.
-        cells: raw, (n,), as `columns.RAW_DTYPES` says.
+        cells: raw, (n, *column.shape), as `columns.RAW_DTYPES` says.
     """
     import numpy as np
 
@@ -145,6 +147,9 @@ def column_contents(column: Column, cells: np.ndarray) -> ColumnContents:
     if column.kind == "text":
         distinct = len(set(values.tolist()))
         return ColumnContents(column.name, column.kind, missing, distinct, Numbers.of(words(values)))
+    if column.kind == "image":
+        distinct = len({image.tobytes() for image in values})
+        return ColumnContents(column.name, column.kind, missing, distinct, Numbers.of(values))
     distinct = len(np.unique(values))
     if column.kind == "date":
         ends = [iso_date(value) for value in (values.min(), values.max())] if len(values) else ["", ""]

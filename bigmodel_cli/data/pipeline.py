@@ -15,7 +15,8 @@ Order of the training pipeline, and why:
            image. The last, smaller batch is kept: every example is seen once an epoch.
 5. encode  Targets become one-hot only where the loss or an augmentation asks for it.
 6. augment On the host, not in the model: random layers inside a model stay active when it is exported. The
-           draw is a function of (seed, epoch, step), and of the augmentation's place in the list.
+           draw is a function of (seed, epoch, step), and of the augmentation's place in the list. After
+           them tokens are hidden, or inputs become the targets, for the models that learn these.
 7. cut     Of several processes each takes its rows of the batch (sharing.py). Already when reading where the
            examples are had by their position and nothing is augmented; after augmentation otherwise, whose
            draws are for the whole batch: the same numbers come out with any number of processes.
@@ -228,6 +229,7 @@ class TrainingPipeline:
         counts: np.ndarray | None = None,
         timed: bool = True,
         share: Share | None = None,
+        last: Masking | None = None,
     ):
         """Prepare the pipeline.
 
@@ -242,6 +244,8 @@ class TrainingPipeline:
             timed: measure the waiting; off where operations must be deterministic, since TensorFlow has no
                 clock there.
             share: this process's part of each batch; None for all of it.
+            last: what changes a batch after the augmentations: hides tokens of a text, or makes the inputs
+                targets; None for nothing.
         """
         import tensorflow as tf
 
@@ -251,6 +255,7 @@ class TrainingPipeline:
         self._seed = seed
         self._augmentations = tuple(augmentations)
         self._encode = encode
+        self._last = last
         self._cut = share.cut(self.size, batch_size) if share else None
         self._cut_when_read = False
         # tf.data reads them on the host; an int64 variable would otherwise be placed on the GPU.
@@ -333,7 +338,8 @@ class TrainingPipeline:
         import tensorflow as tf
 
         taken = None
-        cut = None if self._augmentations else self._cut
+        # What is drawn for a batch is drawn for all of it.
+        cut = None if self._augmentations or self._last else self._cut
         self._cut_when_read = cut is not None
         if counts is not None:
             with tf.device("CPU:0"):
@@ -409,6 +415,10 @@ class TrainingPipeline:
         for place, augmentation in enumerate(self._augmentations):
             key = self._key(self.epoch, step, place)
             inputs, targets = augmentation(inputs, targets, self.epoch, key)
+        if self._last is not None:
+            inputs, targets = self._last(
+                inputs, targets, self._key(self.epoch, step, len(self._augmentations))
+            )
         if self._cut is not None and not self._cut_when_read:
             inputs, targets = self._cut((inputs, targets))
         return inputs, targets
@@ -457,7 +467,8 @@ def evaluation_batches(
         keeping: where decoded examples stay between epochs.
         encode: targets of a batch -> what the loss takes; None where that is the same.
         share: this process's part of each batch; None for all of it.
-        hide: what hides tokens of a text, the same of each batch every time; None for nothing.
+        hide: what changes a batch last, the same of each batch every time: hides tokens of a text, or makes
+            the inputs targets; None for nothing.
     """
     import tensorflow as tf
 

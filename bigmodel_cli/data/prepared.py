@@ -78,7 +78,11 @@ Storage = Literal["png", "raw", "float", "int", "bytes"]
 def _input_storage(spec: DataSpec) -> Storage:
     """How the input of one example is best stored, unless it is a row of a table."""
     image = spec.input.kind == "image" and spec.input.dtype == "uint8" and spec.input.shape[-1] <= 4
-    return "png" if image and math.prod(spec.input.shape) > RAW_BYTES else "raw"
+    return _image_storage(spec.input.shape) if image else "raw"
+
+
+def _image_storage(shape: Sequence[int]) -> Storage:
+    return "png" if math.prod(shape) > RAW_BYTES else "raw"
 
 
 def _features(spec: DataSpec, inputs: Storage) -> dict[str, tuple[Storage, tuple[int, ...], str]]:
@@ -94,7 +98,8 @@ def _features(spec: DataSpec, inputs: Storage) -> dict[str, tuple[Storage, tuple
     kinds: dict[str, Storage] = {"float32": "float", "int64": "int", "string": "bytes"}
     for column in spec.input.columns:
         dtype = RAW_DTYPES[column.kind]
-        features[f"input/{column.key}"] = (kinds[dtype], (), dtype)
+        way = _image_storage(column.shape) if column.kind == "image" else kinds[dtype]
+        features[f"input/{column.key}"] = (way, column.shape, dtype)
     return features
 
 
@@ -439,7 +444,10 @@ def _read_index(folder: str) -> dict[str, Any]:
 
 def _raw(spec: DataSpec) -> DataSpec:
     """Without what is learned on a training split."""
-    columns = tuple(Column(column.name, column.kind) for column in spec.input.columns)
+    columns = tuple(
+        Column(column.name, column.kind, shape=column.shape, resize=column.resize)
+        for column in spec.input.columns
+    )
     return replace(
         spec,
         origin=f"prepared from {spec.origin}",

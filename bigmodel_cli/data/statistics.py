@@ -232,7 +232,8 @@ def learn_columns(
     import numpy as np
 
     _check_names(columns, prepare)
-    options = {column.name: _options(column, prepare) for column in columns}
+    # Images become numbers in the model alone.
+    options = {column.name: _options(column, prepare) for column in columns if column.kind != "image"}
     numeric = [column.name for column in columns if column.kind in ("numeric", "boolean", "date")]
     rows = min(SAMPLE_ROWS, max(1, SAMPLE_CELLS // max(1, len(numeric))))
     share = min(1.0, rows / train.size)
@@ -252,6 +253,8 @@ def learn_columns(
             chosen = np.random.default_rng([number]).random(size) < share
         for column in columns:
             cells = inputs[column.key]
+            if column.kind == "image":
+                continue
             if column.kind == "text":
                 tokens[column.name].update(cells)
                 missing[column.name] += int(np.count_nonzero(cells.numpy() == b""))
@@ -266,6 +269,9 @@ def learn_columns(
                 sample[column.name].append(values[chosen][~gone[chosen]])
     learned = []
     for column in columns:
+        if column.kind == "image":
+            learned.append(column)
+            continue
         wanted = options[column.name]
         column = replace(column, missing=missing[column.name])
         if column.kind == "text":
@@ -311,6 +317,11 @@ def _check_names(columns: Sequence[Column], prepare: Prepare) -> None:
             near = get_close_matches(name, names, n=1)
             meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(names[:20])}"
             raise DataError(f"dataset.prepare.columns: there is no column `{name}` to prepare; {meant}")
+        if columns[names.index(name)].kind == "image":
+            raise DataError(
+                f"dataset.prepare.columns.{name}: the column holds images, which the model scales itself; "
+                "dataset.image_size, color and resize say how they are read"
+            )
 
 
 def _options(column: Column, prepare: Prepare) -> Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bigmodel_cli.data_report.description import Description, describe, sample
 from bigmodel_cli.data_report.drawing import draw
 from bigmodel_cli.data_report.shards import Prepared, write_prepared
 from bigmodel_cli.data_report.speed import SpeedReport, Training, measure_speed
+from bigmodel_cli.reconstruction import labelled
 
 __all__ = [
     "DataReport", "Description", "DuplicatesReport", "Prepared", "SpeedReport", "Training", "examine",
@@ -74,6 +75,8 @@ def examine(
         DataError: the data cannot be read.
         UsageError: the folder cannot be written to.
     """
+    # Whatever a model learns of them, the examples have the targets that they have.
+    data = replace(data, spec=labelled(data.spec))
     copies, speed = None, None
     with data_errors_told():
         doing("describing the data")

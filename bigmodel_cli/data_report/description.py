@@ -244,6 +244,8 @@ def _preparation(config: Config, column: Column) -> str:
         parts.append(" ".join(column.parts))
     elif column.kind == "text":
         parts.append(f"tokens {len(column.vocabulary):,}x{column.dimension}, first {column.length}")
+    elif column.kind == "image":
+        parts.append(f"{'x'.join(map(str, column.shape))} pixels")
     else:
         if column.fill_category:
             parts.append(f"fill {column.fill_category}")

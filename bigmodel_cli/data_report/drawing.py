@@ -185,7 +185,7 @@ def _draw_columns(data: Data, report: Description, sampled: Sample, path: Path) 
             missing = (
                 f", {item.missing_share:.1%} missing" if item.missing_share >= 0.001 else ", some missing"
             )
-        kind = "words of a text" if column.kind == "text" else column.kind
+        kind = {"text": "words of a text", "image": "mean pixel of an image"}.get(column.kind, column.kind)
         values: Array | None = None
         bars: Sequence[tuple[str, int]] = ()
         present = contents.present(column, cells)
@@ -196,6 +196,8 @@ def _draw_columns(data: Data, report: Description, sampled: Sample, path: Path) 
                 bars = (*bars, (f"({rest:,} others)", len(present) - sum(count for _, count in bars)))
         elif column.kind == "text":
             values = contents.words(present)
+        elif column.kind == "image":
+            values = present.mean(axis=(1, 2, 3))
         elif column.kind == "date":
             values = present.astype("datetime64[s]")
         elif column.kind != "categorical":

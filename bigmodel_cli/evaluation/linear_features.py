@@ -14,6 +14,9 @@ from bigmodel_cli.contracts import DataSpec
 WIDEST = 3072
 """Numbers of an example: 32x32 pixels of three colours. Larger images are made smaller."""
 
+SMALLEST = 768
+"""Numbers of an image that stands beside other columns of a table."""
+
 _WORK = 2e7
 """Examples times numbers times outputs; beyond it the numbers become principal components."""
 _COMPONENTS = (100, 50)
@@ -64,13 +67,8 @@ class Features:
 
     def _flat(self, batch: np.ndarray) -> np.ndarray:
         """Images and arrays as rows (n, at most about WIDEST) float32."""
-        import tensorflow as tf
-
-        if self._spec.input.kind == "image" and math.prod(batch.shape[1:]) > WIDEST:
-            height, width, channels = batch.shape[1:]
-            ratio = math.sqrt(WIDEST / (height * width * channels))
-            size = max(1, int(height * ratio)), max(1, int(width * ratio))
-            batch = tf.image.resize(batch, size, method="area").numpy()
+        if self._spec.input.kind == "image":
+            return _pixels(batch, WIDEST)
         rows = np.asarray(batch, np.float32).reshape(len(batch), -1)
         # What is not finite would stop scikit-learn; the trained model's answer to it is left out anyway.
         return np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
@@ -120,6 +118,10 @@ class Features:
                 self._tables[name] = OneHotEncoder(handle_unknown="ignore", dtype=np.float32).fit(cells)
                 count = cells.shape[1]
                 words.append(f"{count:,} one-hot categor{'ies' if count > 1 else 'y'}")
+            elif cells.ndim == 4:
+                pixels = _pixels(cells, SMALLEST)
+                self._tables[name] = StandardScaler().fit(pixels)
+                words.append(f"{pixels.shape[1]:,} standardized pixels of small images")
             else:
                 self._tables[name] = TfidfTransformer().fit(self._counts(name, cells))
         texts = len(batch) - len(words)
@@ -134,7 +136,11 @@ class Features:
         parts = []
         for name, step in self._tables.items():
             cells = batch[name]
-            known = cells if name in (NUMBERS, CATEGORIES) else self._counts(name, cells)
+            known = cells
+            if cells.ndim == 4:
+                known = _pixels(cells, SMALLEST)
+            elif name not in (NUMBERS, CATEGORIES):
+                known = self._counts(name, cells)
             parts.append(sparse.csr_matrix(step.transform(known), dtype=np.float32))
         return parts[0] if len(parts) == 1 else sparse.hstack(parts, format="csr")
 
@@ -147,3 +153,15 @@ class Features:
         rows, places = np.nonzero(tokens)
         ones = np.ones(len(rows), np.float32)
         return sparse.csr_matrix((ones, (rows, tokens[rows, places])), (len(tokens), column.ids))
+
+
+def _pixels(images: np.ndarray, most: int) -> np.ndarray:
+    """Images as rows (n, pixels) float32, made smaller where they have more numbers than `most`."""
+    import tensorflow as tf
+
+    height, width, channels = images.shape[1:]
+    ratio = math.sqrt(most / (height * width * channels))
+    if ratio < 1:
+        size = max(1, int(height * ratio)), max(1, int(width * ratio))
+        images = tf.image.resize(images, size, method="area").numpy()
+    return np.asarray(images, np.float32).reshape(len(images), -1)

@@ -84,7 +84,7 @@ class NewExamples:
         """
         spec = self.spec.input
         for column in spec.columns:
-            if column.name == name:
+            if column.name == name and column.kind != "image":
                 cells = self._inputs[column.key]
                 return _texts(cells) if cells.dtype.kind == "O" else cells
         if name in spec.names and spec.kind == "tabular":

@@ -17,6 +17,7 @@ from bigmodel_cli.metrics import (
     Grouping,
     LanguageReport,
     MultiLabelReport,
+    ReconstructionReport,
     RegressionReport,
     SegmentationReport,
     Threshold,
@@ -47,7 +48,8 @@ class Evaluation:
         title: the same for people.
         folder: where everything was written.
         report: metrics with intervals and baseline.
-        linear_baseline: a linear model on the same examples; None where there is none, with a note.
+        linear_baseline: a linear model on the same examples, of a reconstruction the principal components;
+            None where there is none, with a note.
         calibration: of a classifier, what the temperature fitted on the validation split does; else None.
         threshold: of two classes, what the threshold chosen on the validation split does; else None.
         groups: one for each column that was asked for.
@@ -65,7 +67,14 @@ class Evaluation:
     split: str
     title: str
     folder: Path
-    report: ClassificationReport | MultiLabelReport | RegressionReport | SegmentationReport | LanguageReport
+    report: (
+        ClassificationReport
+        | MultiLabelReport
+        | RegressionReport
+        | SegmentationReport
+        | LanguageReport
+        | ReconstructionReport
+    )
     linear_baseline: Baseline | None
     calibration: Calibration | None
     threshold: Threshold | None

@@ -13,7 +13,7 @@ from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.splits import SplitData
-from bigmodel_cli.errors import DataError
+from bigmodel_cli.errors import DataError, UsageError
 from bigmodel_cli.evaluation import calibrating, several
 from bigmodel_cli.evaluation.calibrating import Chosen
 from bigmodel_cli.evaluation.grouping import Members, members
@@ -23,6 +23,7 @@ from bigmodel_cli.evaluation.linear_baseline import linear_baseline
 from bigmodel_cli.evaluation.masks import evaluate_masks
 from bigmodel_cli.evaluation.outcome import Evaluation, LeftOut
 from bigmodel_cli.evaluation.predictions_file import write_predictions
+from bigmodel_cli.evaluation.reconstruction import evaluate_reconstruction
 from bigmodel_cli.evaluation.several import SeveralEvaluations
 from bigmodel_cli.evaluation.subject import Subject, new_data, own_split
 from bigmodel_cli.evaluation.worst_examples import worst_examples
@@ -112,6 +113,11 @@ def evaluate_new(
     if restored.spec.target.tasks:
         subjects = several.new_data_of_each(restored, paths, target, by)
         return several.joined([_evaluate(*pair, by, theme, projection) for pair in subjects])
+    if restored.spec.task == "reconstruction":
+        raise UsageError(
+            f"--data: is for labelled inputs, and {run} learned no labels; `bigmodel predict {run} INPUT...` "
+            "gives the error of each input"
+        )
     return _evaluate(restored, new_data(restored, paths, target, by), by, theme, projection)
 
 
@@ -122,6 +128,8 @@ def _evaluate(
         return evaluate_masks(restored, subject, by, theme)
     if is_language(restored.spec):
         return evaluate_language(restored, subject, by, theme)
+    if restored.spec.task == "reconstruction":
+        return evaluate_reconstruction(restored, subject, by, theme, projection)
     run, data = restored.run, subject.data
     seed, spec, title = restored.config.seed, restored.spec, f"{restored.config.name}, {subject.title}"
     # Before anything is computed: a column may be misspelt.

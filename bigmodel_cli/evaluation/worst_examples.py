@@ -29,8 +29,8 @@ class WorstExample:
         target: what is true.
         prediction: what the model says.
         score: probability of the true class; of several labels the mean loss; of a mask its mean IoU; of a
-            regression the error in
-            standard deviations of the target, the mean over several.
+            regression the error in standard deviations of the target, the mean over several; of a
+            reconstruction its rmse.
         input: the first columns or features, as text; empty for images.
     """
 
@@ -54,7 +54,7 @@ def worst_examples(
         outputs: probabilities or values (n, outputs), finite.
     """
     chosen, scores = _chosen(spec, targets, outputs)
-    rows = _inputs(spec, split, chosen)
+    rows = inputs_as_texts(spec, split, chosen)
     names = ids.tolist()
     return tuple(
         WorstExample(
@@ -99,7 +99,7 @@ def _labels(spec: DataSpec, holds: np.ndarray) -> str:
     return "|".join(name for name, held in zip(spec.target.names, holds, strict=True) if held)
 
 
-def _inputs(spec: DataSpec, split: SplitData, chosen: np.ndarray) -> list[dict[str, str]]:
+def inputs_as_texts(spec: DataSpec, split: SplitData, chosen: np.ndarray) -> list[dict[str, str]]:
     """Inputs of examples as texts, in the order of the positions."""
     if spec.input.kind == "image" or not len(chosen):
         return [{} for _ in chosen]
@@ -118,6 +118,8 @@ def _cell(kind: str, cell: Any) -> str:
     """A raw cell, see `columns.RAW_DTYPES`, as text."""
     if kind == "date":
         return "" if cell == MISSING_DATE else f"{datetime.fromtimestamp(int(cell), UTC):%Y-%m-%d %H:%M}"
+    if kind == "image":
+        return f"{'x'.join(map(str, cell.shape))} image"
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", "replace")
     if isinstance(cell, str):

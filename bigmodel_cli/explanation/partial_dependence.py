@@ -70,14 +70,15 @@ def dependences(predict: Callable[[Any], np.ndarray], values: Any, spec: DataSpe
         spec: of the data: vectors or a table.
 
     Returns:
-        One for each column that has at least one known value, texts aside; those that vary most first.
+        One for each column that has at least one known value, texts and images aside; those that vary most
+        first.
     """
     columns = {name: cells[:MOST_ROWS] for name, cells in columns_of(values, spec).items()}
     kinds = {column.name: column.kind for column in spec.input.columns}
     found = []
     for name in columns:
         kind = kinds.get(name, "numeric")
-        if kind != "text" and len(cells := grid(columns[name], kind)):
+        if kind not in ("text", "image") and len(cells := grid(columns[name], kind)):
             found.append(_dependence(predict, columns, name, cells, kind, spec))
     return sorted(found, key=lambda item: -item.spread(None))
 
@@ -124,7 +125,7 @@ def _dependence(
     size = max(1, _ROWS_A_CALL // rows)
     for start in range(0, len(cells), size):
         some = cells[start : start + size]
-        given = {other: np.tile(values, len(some)) for other, values in columns.items()}
+        given = {other: np.concatenate([values] * len(some)) for other, values in columns.items()}
         given[name] = np.repeat(some, rows).astype(columns[name].dtype)
         lines.append(predict(values_of(given, spec)).reshape(len(some), rows, -1))
     shown = {"categorical": "category", "boolean": "category", "date": "date"}.get(kind, "number")

@@ -37,19 +37,29 @@ class Importance:
 
 
 class _Model(BaseEstimator):  # type: ignore[misc] # it has no types
-    """A model as scikit-learn takes it: rows in a table of objects, (n, columns)."""
+    """A model as scikit-learn takes it: rows in a table of objects, (n, columns); of an image its number."""
 
-    def __init__(self, predict: Callable[[Any], np.ndarray], spec: DataSpec, names: tuple[str, ...]):
+    def __init__(
+        self,
+        predict: Callable[[Any], np.ndarray],
+        spec: DataSpec,
+        names: tuple[str, ...],
+        images: dict[str, np.ndarray],
+    ):
         self.predict_values = predict
         self.spec = spec
         self.names = names
+        self.images = images
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities or values (n, outputs)."""
         columns = {name: rows[:, place] for place, name in enumerate(self.names)}
         if self.spec.input.kind == "table":
             numbers = {
-                column.name: _cells(column.kind, columns[column.name]) for column in self.spec.input.columns
+                column.name: self.images[column.name][columns[column.name].astype(np.int64)]
+                if column.kind == "image"
+                else _cells(column.kind, columns[column.name])
+                for column in self.spec.input.columns
             }
             return self.predict_values(values_of(numbers, self.spec))
         return self.predict_values(values_of(columns, self.spec))
@@ -89,11 +99,13 @@ def importance(
     """
     columns = columns_of(values, spec)
     names = tuple(columns)
+    images = {column.name: columns[column.name] for column in spec.input.columns if column.kind == "image"}
+    columns |= {name: np.arange(len(cells)) for name, cells in images.items()}
     # One dtype where there is one: objects cost time.
     table = np.stack([np.asarray(cells) for cells in columns.values()], axis=1)
     if spec.input.kind == "table":
         table = np.stack([np.asarray(cells, object) for cells in columns.values()], axis=1)
-    model = FrozenEstimator(_Model(predict, spec, names))
+    model = FrozenEstimator(_Model(predict, spec, names, images))
     found = permutation_importance(
         model,
         table,

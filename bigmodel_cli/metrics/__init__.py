@@ -26,6 +26,12 @@ from bigmodel_cli.metrics.multi_label import (
     multi_label_metrics,
     multi_label_values,
 )
+from bigmodel_cli.metrics.reconstruction import (
+    ReconstructionReport,
+    reconstruction_columns,
+    reconstruction_metrics,
+    reconstruction_values,
+)
 from bigmodel_cli.metrics.regression import (
     RegressionReport,
     TargetScores,
@@ -57,6 +63,7 @@ __all__ = [
     "LanguageReport",
     "MultiLabelReport",
     "PixelCounts",
+    "ReconstructionReport",
     "RegressionReport",
     "SegmentationReport",
     "TargetScores",
@@ -78,6 +85,9 @@ __all__ = [
     "mean_loss",
     "multi_label_metrics",
     "multi_label_values",
+    "reconstruction_columns",
+    "reconstruction_metrics",
+    "reconstruction_values",
     "regression_metrics",
     "regression_values",
     "scores_of_masks",

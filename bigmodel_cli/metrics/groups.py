@@ -28,7 +28,8 @@ class Group:
         name: of the group.
         examples: in it.
         scores: of a classifier accuracy and loss, of two classes also precision, recall and f1 of the second;
-            of labels subset_accuracy, hamming_loss, micro_f1 and macro_f1; of a regression rmse, mae and r2.
+            of labels subset_accuracy, hamming_loss, micro_f1 and macro_f1; of a regression rmse, mae and r2;
+            of a reconstruction those of `ReconstructionReport`.
             None where one cannot be computed.
     """
 

@@ -102,7 +102,9 @@ def application(
     try:
         if head == "original":
             backbone = function(**with_top, weights=None, input_tensor=scaled, input_shape=shape, **options)
-            outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(backbone.output)
+            # Keras' own last convolution of mobilenet_v3 has that name already.
+            name = "outputs" if any(layer.name == "logits" for layer in backbone.layers) else "logits"
+            outputs = keras.layers.Activation("linear", dtype="float32", name=name)(backbone.output)
         else:
             backbone = function(
                 include_top=False, weights=None, input_tensor=scaled, input_shape=shape, **options

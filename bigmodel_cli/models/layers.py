@@ -137,21 +137,22 @@ def scaled_image(x: keras.KerasTensor, low: float, high: float) -> keras.KerasTe
 
 
 def standardized(x: keras.KerasTensor, data: DataSpec) -> keras.KerasTensor:
-    """Features brought to mean 0 and variance 1, with the statistics of the training split.
-
-    A feature that is constant in training is only shifted: there is no scale to divide by.
-    """
+    """Features brought to mean 0 and variance 1, with the statistics of the training split."""
     import keras
 
-    variance = [
+    # float32: raw table values (years, prices) lose their differences in bfloat16.
+    return keras.layers.Normalization(
+        mean=list(data.input.mean), variance=input_variance(data), dtype="float32", name="standardize"
+    )(x)
+
+
+def input_variance(data: DataSpec) -> list[float]:
+    """By which features are divided; 1 for one that is constant in training, which is only shifted."""
+    return [
         # A deviation below float32's resolution of the mean is rounding error, not a scale.
         1.0 if v <= (1e-6 * m) ** 2 else v
         for m, v in zip(data.input.mean, data.input.variance, strict=True)
     ]
-    # float32: raw table values (years, prices) lose their differences in bfloat16.
-    return keras.layers.Normalization(
-        mean=list(data.input.mean), variance=variance, dtype="float32", name="standardize"
-    )(x)
 
 
 def features(
@@ -186,27 +187,33 @@ def features(
 
 
 def output_head(
-    x: keras.KerasTensor, data: DataSpec, *, l1: float = 0.0, l2: float = 0.0, zeros: bool = False
+    x: keras.KerasTensor,
+    data: DataSpec,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    zeros: bool = False,
+    units: int | None = None,
 ) -> Any:
     """Final dense layer (batch, data.outputs) float32: `logits` of classes or labels, else `outputs`.
 
     The intercepts of a regression start at the mean of what it learns, so that the optimizer spends no
     steps on finding the level. `zeros` starts the weights at 0, as suits a model without
-    hidden layers, instead of at random.
+    hidden layers, instead of at random. `units` is another number of outputs, of one task.
 
     Returns:
         What it gives; of several tasks a dict of the outputs of one layer each, such as `logits_species`.
     """
     if data.target.tasks:
         return {
-            one.key: _head(x, part, f"_{one.key}", l1, l2, zeros)
+            one.key: _head(x, part, f"_{one.key}", l1, l2, zeros, part.outputs)
             for one, part in zip(data.target.tasks, data.parts, strict=True)
         }
-    return _head(x, data, "", l1, l2, zeros)
+    return _head(x, data, "", l1, l2, zeros, units or data.outputs)
 
 
 def _head(
-    x: keras.KerasTensor, data: DataSpec, suffix: str, l1: float, l2: float, zeros: bool
+    x: keras.KerasTensor, data: DataSpec, suffix: str, l1: float, l2: float, zeros: bool, units: int
 ) -> keras.KerasTensor:
     import keras
 
@@ -214,7 +221,7 @@ def _head(
     # Scaled targets have mean 0.
     mean = data.target.mean if data.target.scaling == "none" else [0.0] * data.outputs
     return keras.layers.Dense(
-        data.outputs,
+        units,
         # Predictions in bfloat16 would have two or three digits.
         dtype="float32",
         bias_initializer=keras.initializers.Constant(list(mean)) if regression else "zeros",

@@ -58,6 +58,35 @@ def mlp(
     inputs, x = features(data, "mlp", flatten=flatten)
     if input_dropout:
         x = keras.layers.Dropout(input_dropout, name="input_dropout")(x)
+    x = dense_layers(x, hidden, activation, dropout, batch_norm, l1=l1, l2=l2, initializer=initializer)
+    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="mlp")
+
+
+def dense_layers(
+    x: keras.KerasTensor,
+    hidden: Sequence[int],
+    activation: str,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    initializer: str = "auto",
+) -> keras.KerasTensor:
+    """Features (batch, n) through hidden layers: each dense, normalized if asked, activation, dropout.
+
+    Args:
+        x: the features.
+        hidden: units of each layer.
+        activation: after each, a Keras name.
+        dropout: share of each layer's outputs that training sets to 0.
+        batch_norm: normalize each over the batch, before its activation.
+        l1: factor of the sum of absolute weights in the loss.
+        l2: factor of the sum of squared weights.
+        initializer: as of `initializer_for`.
+    """
+    import keras
+
     for units in hidden:
         x = keras.layers.Dense(
             units,
@@ -70,4 +99,4 @@ def mlp(
         x = keras.layers.Activation(activation)(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, output_head(x, data, l1=l1, l2=l2), name="mlp")
+    return x

@@ -18,6 +18,7 @@ from bigmodel_cli.columns import (
     RAW_DTYPES,
     Column,
     DatePart,
+    image_name,
     tokens_name,
 )
 
@@ -32,17 +33,21 @@ _CYCLES: dict[DatePart, float] = {"month": 12, "day": 31, "weekday": 7, "hour": 
 def preparation(columns: Sequence[Column]) -> keras.Model:
     """A model of raw columns to prepared tensors; it has no weights.
 
-    Takes a dict of column key -> (batch,), dtypes as `columns.RAW_DTYPES`. Gives a dict, of which each part
-    is there only where columns make it up:
+    Takes a dict of column key -> (batch, *column.shape), dtypes as `columns.RAW_DTYPES`. Gives a dict, of
+    which each part is there only where columns make it up:
 
     - `numbers` (batch, n) float32: each numeric and boolean column, then its indicator; each part of a date,
       then its indicator;
     - `categories` (batch, k) int32: the id of each categorical column;
-    - `tokens_0`, ... (batch, length) int32: the tokens of each text column, 0 where the text has ended.
+    - `tokens_0`, ... (batch, length) int32: the tokens of each text column, 0 where the text has ended;
+    - `image_0`, ... (batch, height, width, channels) uint8: the pixels of each image column, as they are.
     """
     import keras
 
-    raw = {column.key: keras.Input((), dtype=RAW_DTYPES[column.kind], name=column.key) for column in columns}
+    raw = {
+        column.key: keras.Input(column.shape, dtype=RAW_DTYPES[column.kind], name=column.key)
+        for column in columns
+    }
     numbers = [part for column in columns for part in _numbers(column, raw[column.key])]
     categories = [_category(column, raw[column.key]) for column in columns if column.kind == "categorical"]
     texts = [column for column in columns if column.kind == "text"]
@@ -53,6 +58,8 @@ def preparation(columns: Sequence[Column]) -> keras.Model:
         prepared[CATEGORIES] = keras.ops.stack(categories, axis=-1)
     for index, column in enumerate(texts):
         prepared[tokens_name(index)] = _tokens(column, raw[column.key])
+    for index, column in enumerate(column for column in columns if column.kind == "image"):
+        prepared[image_name(index)] = raw[column.key]
     return keras.Model(raw, prepared, name="preparation")
 
 

@@ -67,7 +67,7 @@ def _write(data: DataSpec, folder: str) -> None:
     # What a SavedModel restores must hang on the module that is saved.
     module.model = preparation(data.input.columns)
     raw = {
-        column.key: tf.TensorSpec([None], RAW_DTYPES[column.kind], name=column.key)
+        column.key: tf.TensorSpec([None, *column.shape], RAW_DTYPES[column.kind], name=column.key)
         for column in data.input.columns
     }
     module.prepare = tf.function(lambda inputs: module.model(inputs), input_signature=[raw])

@@ -6,27 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli.columns import CATEGORIES, NUMBERS, Column, tokens_name
 from bigmodel_cli.contracts import DataSpec
+from bigmodel_cli.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
 
 
 def table_features(data: DataSpec) -> tuple[dict[str, Any], keras.KerasTensor]:
-    """Prepared tensors as inputs, and what they make: (batch, features) float32.
+    """Prepared tensors as inputs, and what they make: (batch, features) float32; images are refused.
 
     Numbers stand as they are. A category is one-hot over the vocabulary (and `missing` where training saw a
     missing cell), or the row of an embedding. A text is the mean of the embeddings of its known tokens
     (Joulin et al. 2017, arXiv:1607.01759). What training never saw gives zeros, not the random start of its
     weights.
+
+    Raises:
+        ModelError: a column of images.
     """
     import keras
     from keras import ops
 
+    require_no_images(data)
     inputs, parts = features_beside_texts(data)
     for index, column in enumerate(text_columns(data)):
         name = tokens_name(index)
         inputs[name] = keras.Input((column.length,), dtype="int32", name=name)
-        parts.append(ops.cast(_mean_embedding(column, inputs[name], index), "float32"))
+        parts.append(ops.cast(mean_embedding(column, inputs[name], index), "float32"))
     return inputs, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
@@ -35,8 +40,30 @@ def text_columns(data: DataSpec) -> list[Column]:
     return [column for column in data.input.columns if column.kind == "text"]
 
 
+def image_columns(data: DataSpec) -> list[Column]:
+    """The columns of images, in the order of the prepared tensors `image_0`, `image_1`, ..."""
+    return [column for column in data.input.columns if column.kind == "image"]
+
+
+def require_no_images(data: DataSpec) -> None:
+    """Refuse images for a model that cannot see them.
+
+    Raises:
+        ModelError: a column holds images.
+    """
+    for column in image_columns(data):
+        raise ModelError(
+            f"model.name: this model takes no images, but the column `{column.name}` of {data.name} holds "
+            f"some; take `late_fusion`, or leave it out with dataset.columns: {{{column.name}: ignore}}"
+        )
+
+
 def features_beside_texts(data: DataSpec) -> tuple[dict[str, Any], list[Any]]:
-    """What `table_features` makes of the columns that are no texts: inputs, and parts (batch, n) float32."""
+    """What `table_features` makes of the columns that are neither texts nor images.
+
+    Returns:
+        Inputs, and parts (batch, n) float32.
+    """
     import keras
     from keras import ops
 
@@ -70,7 +97,7 @@ def numbers_of(data: DataSpec) -> int:
 def feature_names(data: DataSpec) -> list[str] | None:
     """Names of the features that `table_features` gives, in order; None where some stand for no one thing.
 
-    That is so for embeddings of categories and for texts.
+    That is so for embeddings of categories, for texts and for images.
     """
     columns = data.input.columns
     names: list[str] = []
@@ -84,7 +111,9 @@ def feature_names(data: DataSpec) -> list[str] | None:
                 names += [f"{name} sine", f"{name} cosine"] if cyclic else [name]
             names += [f"{column.name} missing"] * column.indicator
     for column in columns:
-        if column.kind == "text" or (column.kind == "categorical" and column.encoding != "one_hot"):
+        if column.kind in ("text", "image") or (
+            column.kind == "categorical" and column.encoding != "one_hot"
+        ):
             return None
         if column.kind == "categorical":
             names += [f"{column.name}: missing"] * _missing_seen(column)
@@ -98,21 +127,40 @@ def _missing_seen(column: Column) -> bool:
 
 
 def _category(column: Column, ids: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    from keras import ops
+
+    if column.encoding == "one_hot":
+        hot = ops.one_hot(ids, column.ids)
+        return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if _missing_seen(column) else hot[:, 2:]
+    return category_embedding(column, ids, column.dimension, f"category_{index}")
+
+
+def category_embedding(
+    column: Column, ids: keras.KerasTensor, dimension: int, name: str, **options: Any
+) -> keras.KerasTensor:
+    """Rows of an embedding (batch, dimension), zeros for what training never saw.
+
+    With hashing nothing tells what training saw.
+
+    Args:
+        column: of categories.
+        ids: theirs (batch,) int32.
+        dimension: numbers of a category.
+        name: of the layer.
+        options: more of Keras' Embedding, such as its initializer.
+    """
     import keras
     from keras import ops
 
-    missing_seen = _missing_seen(column)
-    if column.encoding == "one_hot":
-        hot = ops.one_hot(ids, column.ids)
-        return ops.concatenate([hot[:, :1], hot[:, 2:]], axis=-1) if missing_seen else hot[:, 2:]
-    embedded = keras.layers.Embedding(column.ids, column.dimension, name=f"category_{index}")(ids)
+    embedded = keras.layers.Embedding(column.ids, dimension, name=name, **options)(ids)
     if column.encoding == "hash":
         return embedded
-    known = ops.not_equal(ids, 1) if missing_seen else ops.greater(ids, 1)
+    known = ops.not_equal(ids, 1) if _missing_seen(column) else ops.greater(ids, 1)
     return embedded * ops.cast(ops.expand_dims(known, -1), embedded.dtype)
 
 
-def _mean_embedding(column: Column, tokens: keras.KerasTensor, index: int) -> keras.KerasTensor:
+def mean_embedding(column: Column, tokens: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    """Mean (batch, dimension) of the embeddings of a text's known tokens (batch, length)."""
     import keras
     from keras import ops
 

@@ -10,7 +10,7 @@ from bigmodel_cli.columns import Column
 from bigmodel_cli.contracts import DataSpec, Rate, Units
 from bigmodel_cli.errors import ModelError
 from bigmodel_cli.models.layers import describe_input, output_head
-from bigmodel_cli.models.table import features_beside_texts, text_columns
+from bigmodel_cli.models.table import features_beside_texts, require_no_images, text_columns
 from bigmodel_cli.models.text_encoder import Encoded, encoded
 from bigmodel_cli.models.transformer_blocks import BlockActivation, Blocks, Norm, initializer
 
@@ -66,6 +66,7 @@ def transformer(
     from keras import ops
 
     columns = text_columns(data)
+    require_no_images(data)
     check_texts(data, "transformer", width)
     units = 0 if feed_forward == "auto" else feed_forward
     blocks = Blocks(width, heads, units, dropout, activation, norm)

@@ -13,6 +13,7 @@ from bigmodel_cli.plots.explanations import column_bars, image_attribution, text
 from bigmodel_cli.plots.images import image_grid, sample_grid
 from bigmodel_cli.plots.mask_colors import colored, mask_colors, overlaid
 from bigmodel_cli.plots.masks import mask_bars, mask_grid
+from bigmodel_cli.plots.mosaic import image_mosaic
 from bigmodel_cli.plots.places import loss_by_place
 from bigmodel_cli.plots.regression import fitted_line, predicted_against_true, residuals
 from bigmodel_cli.plots.repeats import repeated_scores
@@ -38,6 +39,7 @@ __all__ = [
     "fitted_line",
     "image_attribution",
     "image_grid",
+    "image_mosaic",
     "label_bars",
     "learning_curves",
     "learning_rate_range",

@@ -130,7 +130,7 @@ def _settings(look: Look) -> dict[str, Any]:
         "axes.edgecolor": look.grey,
         "grid.color": look.grid,
         "grid.linewidth": 0.8,
-        **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), look.paper),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), look.paper),
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), look.ink),
     }
 
@@ -152,13 +152,14 @@ def figure(
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from", category=UserWarning)
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
         drawn = Figure(figsize=(width, height), layout=layout)
-        FigureCanvasAgg(drawn)
+        canvas = FigureCanvasAgg(drawn)
         lines = textwrap.wrap(literal(title), int(width * 9.5))
         drawn.suptitle("\n".join(lines), fontsize=12, fontweight="bold", x=0.012, ha="left")
         yield drawn, look
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            drawn.savefig(temporary, format="png")
+            # `savefig` draws everything twice: once to lay it out, though drawing lays it out itself.
+            canvas.print_png(temporary)  # type: ignore[no-untyped-call]
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -44,6 +44,8 @@ def annotate(block: Block, result: Result, start: int, spec: DataSpec, folder: P
         try:
             # A file of this name is whole in the end: it is written again when the work goes on.
             image = _image(block, int(place), row_of[place])
+            if "reconstruction" in result.arrays:
+                image = _beside(image, result.arrays["reconstruction"][place])
             if "masks" in result.arrays:
                 image = _overlaid(image, result.arrays["masks"][place], spec)
             _labelled(image, text).save(path)
@@ -71,6 +73,19 @@ def _image(block: Block, place: int, row: int) -> Image.Image:
     # The pixels of small images stay to be seen.
     how = Image.Resampling.NEAREST if longer < SMALLEST else Image.Resampling.BILINEAR
     return image.resize(size, how)
+
+
+def _beside(image: Image.Image, given: np.ndarray) -> Image.Image:
+    """The image, and right of it what the model gives back (height, width, channels), in its size."""
+    from PIL import Image
+
+    pixels = np.clip(np.rint(given), 0, 255).astype(np.uint8)
+    pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels[..., :3]
+    other = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+    whole = Image.new("RGB", (2 * image.width + _PADDING, image.height), "white")
+    whole.paste(image, (0, 0))
+    whole.paste(other.resize(image.size, Image.Resampling.NEAREST), (image.width + _PADDING, 0))
+    return whole
 
 
 def _overlaid(image: Image.Image, mask: np.ndarray, spec: DataSpec) -> Image.Image:
@@ -108,5 +123,7 @@ def _text(result: Result, place: int, spec: DataSpec) -> str:
         shares = result.arrays["shares"][place]
         largest = [index for index in np.argsort(-shares, kind="stable")[:4] if shares[index]]
         return "  ".join(f"{spec.target.names[index]} {shares[index]:.0%}" for index in largest)
+    if spec.task == "reconstruction":
+        return f"rmse {result.arrays['rmse'][place]:.3f}"
     values = result.arrays["values"][place]
     return "  ".join(f"{name} {value:.4g}" for name, value in zip(spec.target.names, values, strict=True))

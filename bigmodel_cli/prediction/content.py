@@ -12,6 +12,7 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.inputs.blocks import Block
 from bigmodel_cli.metrics import scores_of_masks, shares_of_pixels
+from bigmodel_cli.reconstruction import labelled
 from bigmodel_cli.targets import joined_labels, one_output, one_target, predicted_labels
 
 NOT_FINITE = "the model's output is not finite"
@@ -30,6 +31,7 @@ class Content:
         threshold: of two classes, the probability above which the second one is predicted; `chosen` for that
             which `evaluate` chose; None for 0.5.
         temperatures: of the runs, as `calibrated.settled` finds them; empty for 1.
+        reconstructions: what an autoencoder gives back, which only some files have room for.
     """
 
     probabilities: bool = True
@@ -39,6 +41,7 @@ class Content:
     calibrated: bool = False
     threshold: float | Literal["chosen"] | None = None
     temperatures: tuple[float, ...] = ()
+    reconstructions: bool = False
 
     def check(self, spec: DataSpec) -> None:
         """Make sure that the task has what is asked for.
@@ -52,6 +55,16 @@ class Content:
             option = "--logits" if self.logits else "--top-k" if self.top_k else "--embeddings"
             raise UsageError(
                 f"{option}: is not there for masks, which have a class for each pixel; leave it out"
+            )
+        if spec.task == "reconstruction" and (self.logits or self.top_k):
+            raise UsageError(
+                f"{'--logits' if self.logits else '--top-k'}: is for classes, and a reconstruction has none; "
+                "leave it out"
+            )
+        if spec.task == "reconstruction" and self.embeddings == "":
+            raise UsageError(
+                "--embeddings: those of an autoencoder are its latents, which are written anyway; leave it "
+                "out, or name another layer by --layer"
             )
         if spec.task == "regression" and (self.logits or self.top_k):
             raise UsageError(
@@ -96,8 +109,9 @@ class Result:
         arrays: name -> (n, ...), a row for each id, zeros where there is no prediction: `best` class index
             and its `probability`, or which `labels` are predicted, (n, labels) of 0 and 1; `probabilities`,
             `masks` (n, height, width) uint8 and the `shares` of their classes; `logits`, `top` indices of
-            classes or labels and their `top_probabilities`; `values` of a regression; `embedding`; `target`,
-            where it is known. Of several tasks `key/name`, and one `target` with all.
+            classes or labels and their `top_probabilities`; `values` of a regression; of a reconstruction
+            its `rmse`, the `latents`, and where asked for the `reconstruction`;
+            `embedding`; `target`, where it is known. Of several tasks `key/name`, and one `target` with all.
     """
 
     ids: Sequence[str]
@@ -164,12 +178,16 @@ def _arrays(outputs: Mapping[str, np.ndarray], content: Content, spec: DataSpec)
         found["probability"] = np.take_along_axis(scores, found["best"][:, None], axis=1)[:, 0]
     elif spec.task == "multi_label":
         found["labels"] = predicted_labels(scores).astype(np.uint8)
+    elif spec.task == "reconstruction":
+        found |= {"rmse": outputs["rmse"], "latents": outputs["latents"]}
+        if content.reconstructions:
+            found["reconstruction"] = scores
     elif spec.task == "segmentation":
         masks = scores.astype(np.uint8)
         return {"masks": masks, "shares": shares_of_pixels(masks, spec.outputs)}
     else:
         found["values"] = scores
-    if spec.task != "regression":
+    if spec.task not in ("regression", "reconstruction"):
         if content.probabilities:
             found["probabilities"] = scores
         if content.top_k:
@@ -244,8 +262,9 @@ def columns_of(result: Result, spec: DataSpec, with_error: bool) -> list[ColumnO
             known = np.isfinite(scores) & np.isin(np.arange(len(result)), result.good)
             cells = [value if ok else None for value, ok in zip(scores.tolist(), known, strict=True)]
             found.append(ColumnOf(name, False, cells))
-    else:
-        for prefix, part, arrays in parts:
+    elif "target" in result.arrays and result.arrays["target"].ndim < 3:
+        # A reconstruction learns no targets, and those of its dataset may be masks.
+        for prefix, part, arrays in single(result.arrays, labelled(spec)):
             if "target" in arrays:
                 targets = _targets(arrays["target"], part)
                 found += [ColumnOf(f"{prefix}{name}", text, true) for name, text, true in targets]
@@ -268,7 +287,10 @@ def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[s
         yield "probability", False, arrays["probability"].astype(np.float64)
     if spec.task == "multi_label":
         yield "prediction", True, joined_labels(arrays["labels"], spec.target.names)
-    if spec.task == "segmentation":
+    if spec.task == "reconstruction":
+        yield "rmse", False, arrays["rmse"].astype(np.float64)
+        yield from numbers("latents", "latent_", range(arrays["latents"].shape[1]))
+    elif spec.task == "segmentation":
         yield from numbers("shares", "share_", names)
     elif spec.task != "regression":
         yield from numbers("probabilities", "probability_", names)

@@ -18,6 +18,7 @@ from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.hidden_layers import hidden, trained_layers
 from bigmodel_cli.models.preparation import preparation
 from bigmodel_cli.prediction.content import Content
+from bigmodel_cli.reconstruction import LATENT, root_mean_squared_error
 
 Tensors = dict[str, Any]
 
@@ -43,6 +44,11 @@ class Forward:
         """
         first = members[0]
         content.check(first.spec)
+        if first.spec.task == "reconstruction" and (len(members) > 1 or views > 1):
+            option = "--ensemble" if len(members) > 1 else "--tta"
+            raise UsageError(
+                f"{option}: latents of several runs or views have no mean that means anything; leave it out"
+            )
         for other in members[1:]:
             _require_alike(first, other)
         if content.embeddings is not None and len(members) > 1:
@@ -67,7 +73,8 @@ class Forward:
 
         Returns:
             What waits for the result: `outputs` (n, outputs), and `logits` (n, classes) and `embedding`
-            (n, e) where asked for; float32. A GPU works on while nobody waits.
+            (n, e) where asked for; of a reconstruction also `rmse` (n,) and `latents`; float32. A GPU works
+            on while nobody waits.
 
         Raises:
             BigmodelError: the device's memory does not suffice.
@@ -189,6 +196,8 @@ def _parts(restored: Restored, content: Content, temperature: float) -> Callable
     if content.logits or temperature != 1:
         outputs["logits"] = model.get_layer("probabilities").input
     inner, prepare = None, None
+    if spec.task == "reconstruction":
+        outputs["latents"] = model.get_layer(LATENT).output
     if content.embeddings is not None and spec.input.kind == "table":
         # The layers of a table's model lie in a model of their own, behind the preparation.
         core, prepare = trained_layers(restored), preparation(spec.input.columns)
@@ -204,6 +213,8 @@ def _parts(restored: Restored, content: Content, temperature: float) -> Callable
             found["outputs"] = keras.ops.softmax(found["logits"])
             if not content.logits:
                 del found["logits"]
+        if spec.task == "reconstruction":
+            found["rmse"] = root_mean_squared_error(inputs, found["outputs"], spec)
         if inner is not None and prepare is not None:
             found["embedding"] = inner(prepare(inputs), training=False)
         return found
@@ -224,7 +235,10 @@ def _classes(probabilities: Any) -> Any:
 def _shapes(restored: Restored, content: Content) -> dict[str, tuple[int, ...]]:
     """Shape of each kind of numbers for an input."""
     spec = restored.spec
-    shapes = {"outputs": spec.target.shape if spec.task == "segmentation" else (spec.outputs,)}
+    of_places = spec.task in ("segmentation", "reconstruction")
+    shapes = {"outputs": spec.target.shape if of_places else (spec.outputs,)}
+    if spec.task == "reconstruction":
+        shapes |= {"rmse": (), "latents": (int(restored.model.get_layer(LATENT).output.shape[1]),)}
     if content.logits:
         shapes["logits"] = (spec.outputs,)
     if content.embeddings is not None:

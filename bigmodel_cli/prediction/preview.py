@@ -10,6 +10,7 @@ from bigmodel_cli import pictures, plots
 from bigmodel_cli.build import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.inputs.blocks import Block
+from bigmodel_cli.reconstruction import root_mean_squared_error
 
 MAX_POINTS = 20_000
 """Drawn in a picture of a regression."""
@@ -62,14 +63,20 @@ class Preview:
     def draw(self, restored: Restored, folder: Path) -> list[Path]:
         """Draw them; nothing where there is nothing to see.
 
-        A 5 x 5 grid for images; predicted against true and residuals for regression with known targets; the
-        model's line for one input and one output.
+        A 5 x 5 grid for images, or images above their reconstructions; predicted against true and residuals
+        for regression with known targets; the model's line for one input and one output.
         """
         if not self._outputs:
             return []
         spec, title = self._spec, restored.config.name
         outputs = np.concatenate(self._outputs)
         targets = np.concatenate(self._targets) if self._targets else None
+        if spec.task == "reconstruction":
+            images = np.concatenate(self._values)
+            errors = root_mean_squared_error(images, outputs, spec)
+            captions = [f"rmse {error:.3f}" for error in np.asarray(errors)]
+            path = folder / "reconstructions.png"
+            return [pictures.reconstructions(images, outputs, captions, path, title=title)]
         if spec.task == "segmentation":
             path = plots.mask_grid(
                 np.concatenate(self._values), outputs.astype(np.uint8), folder / "predictions.png",

@@ -31,6 +31,11 @@ def explanation_of(request: Request, restored: Restored) -> Explanation | None:
         raise UsageError(
             "--explain: explains one prediction an input, and a mask has one for each pixel; leave it out"
         )
+    if restored.spec.task == "reconstruction":
+        raise UsageError(
+            "--explain: explains a class or a value that is predicted, and a reconstruction is neither; "
+            "leave it out"
+        )
     if request.ensemble or request.views > 1:
         other = "--ensemble" if request.ensemble else "--tta"
         raise UsageError(f"--explain: explains what one model says of an input as it is; leave {other} out")

@@ -134,7 +134,7 @@ def identity(request: Request, source: Source) -> dict[str, Any]:
             "content": [
                 request.content.probabilities, request.content.logits,
                 request.content.top_k, request.content.embeddings,
-                request.content.temperatures, request.content.threshold,
+                request.content.temperatures, request.content.threshold, request.content.reconstructions,
             ],
             "views": request.views,
             "annotate": str(request.annotate),

@@ -17,6 +17,7 @@ from bigmodel_cli.contracts import IGNORED, DataSpec
 from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.prediction.content import ColumnOf, Result, columns_of, single
 from bigmodel_cli.prediction.parts import Parts
+from bigmodel_cli.reconstruction import labelled
 from bigmodel_cli.targets import joined_labels
 
 FORMATS = (".csv", ".jsonl", ".parquet", ".npz")
@@ -134,7 +135,7 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
             shapes[name] = (np.promote_types(known, array.dtype), array.shape[1:])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for prefix, part, _ in single({}, spec):
-            if part.task not in ("regression", "multi_task"):
+            if part.task not in ("regression", "reconstruction", "multi_task"):
                 what = "labels" if part.task == "multi_label" else "classes"
                 _write_member(archive, f"{prefix}{what}", np.asarray(part.target.names), ())
         for name, (dtype, shape) in shapes.items():
@@ -148,6 +149,7 @@ def _write_npz(parts: Parts, spec: DataSpec, path: Path) -> None:
 
 
 def _npz_arrays(result: Result, spec: DataSpec, with_error: bool) -> Iterator[tuple[str, np.ndarray]]:
+    spec = labelled(spec)
     blank = np.array([bool(error) for error in result.errors])
     yield "id", np.asarray(result.ids, str)
     for prefix, part, arrays in single(result.arrays, spec):

@@ -26,6 +26,13 @@ _CAPTIONS = {
     "residuals": "Errors against the predicted value, and how they are distributed.",
     "fitted_line": "The line that was learned, through the examples.",
     "loss_by_place": "Loss by the place of a token in its text: how it falls as the model sees more.",
+    "reconstructions": "Examples, and below each what the model gives back of it.",
+    "worst_reconstructions": "The examples that the model gives back worst, and below each what it makes of "
+    "them.",
+    "latents": "Where the model puts the examples; their classes were not learned.",
+    "samples": "What the decoder makes of latents drawn from the prior, a standard normal distribution.",
+    "manifold": "What the decoder makes of each place of the two latents, at equal shares of the prior "
+    "(Kingma and Welling 2014, figure 4).",
     "groups": "The score of each group, with 95% intervals.",
 }
 

@@ -42,9 +42,10 @@ def _details(facts: Facts) -> Iterator[str]:
     yield f"- Model: `{config.model.name}`, {count(summary.get('parameters') or 0)} parameters" + (
         f", {si(summary['flops'], 'FLOP')} an example" if summary.get("flops") else ""
     )
-    # Tokens by the thousand say nothing.
+    # Tokens by the thousand say nothing, pixels have no names, and several targets are named before.
     hidden = facts.spec.task in LANGUAGE_TASKS or facts.spec.target.tasks
-    names = "" if hidden else f": {_listed(facts.spec.target.names)}"
+    told = facts.spec.target.names and not hidden
+    names = f": {_listed(facts.spec.target.names)}" if told else ""
     task = facts.spec.task.replace("_", "-")
     yield f"- Task: {task}, {_safe(facts.outputs_text)}{names}"
     yield f"- Input: {facts.input_text}"

@@ -40,6 +40,7 @@ WORDS: Mapping[Task, OutputWords] = {
     "regression": OutputWords("target", "targets", "examples"),
     "language_model": OutputWords("token", "tokens", "times"),
     "masked_language_model": OutputWords("token", "tokens", "times"),
+    "reconstruction": OutputWords("value", "values", "examples"),
     "multi_task": OutputWords("output", "outputs", "examples"),
 }
 

@@ -181,8 +181,11 @@ def _worst(document: Mapping[str, Any]) -> Iterator[Part]:
     examples = [item for item in document.get("worst_examples", ()) if item["input"]]
     if not examples:
         return
-    score = {"classification": "probability of the true class", "multi_label": "loss"}
-    columns = ("id", "true", "predicted", score.get(document["task"], "error, deviations"), "input")
+    score = {
+        "classification": "probability of the true class", "multi_label": "loss", "reconstruction": "rmse"
+    }  # fmt: skip
+    told = ("class", "farthest off") if document["task"] == "reconstruction" else ("true", "predicted")
+    columns = ("id", *told, score.get(document["task"], "error, deviations"), "input")
     rows = tuple(
         (
             str(item["id"]),

@@ -56,7 +56,7 @@ def _sigmoid(logits: Any) -> Any:
     return keras.ops.exp(keras.ops.log_sigmoid(logits))
 
 
-class _Adapted(keras.metrics.Metric):
+class Adapted(keras.metrics.Metric):
     """A metric that another one computes."""
 
     def __init__(self, inner: keras.metrics.Metric):
@@ -73,7 +73,7 @@ class _Adapted(keras.metrics.Metric):
         self.inner.reset_state()
 
 
-class InOriginalUnits(_Adapted):
+class InOriginalUnits(Adapted):
     """A metric of a regression whose targets are learned on another scale.
 
     Args:
@@ -95,7 +95,7 @@ class InOriginalUnits(_Adapted):
         return self.inner.result()
 
 
-class LabelMetric(_Adapted):
+class LabelMetric(Adapted):
     """A metric of labels, which do not exclude each other, on logits.
 
     Args:
@@ -115,7 +115,7 @@ class LabelMetric(_Adapted):
         return self.inner.update_state(y_true, y_pred, sample_weight)
 
 
-class ClassMetric(_Adapted):
+class ClassMetric(Adapted):
     """A classification metric on logits and on targets as indices or one-hot.
 
     Args:
@@ -142,7 +142,7 @@ class ClassMetric(_Adapted):
         return self.inner.update_state(y_true, y_pred, sample_weight)
 
 
-class MaskMetric(_Adapted):
+class MaskMetric(Adapted):
     """A metric of class indices and logits, over the pixels of masks that are not ignored.
 
     Args:

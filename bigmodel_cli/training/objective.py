@@ -21,9 +21,10 @@ from bigmodel_cli.config.rules import AUTO_METRICS, SMOOTHED_LOSSES
 from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.contracts import IGNORED, DataSpec, Task
 from bigmodel_cli.errors import UsageError
+from bigmodel_cli.reconstruction import likelihood_of
 from bigmodel_cli.targets import scaled
 from bigmodel_cli.token_targets import is_language
-from bigmodel_cli.training import token_metrics
+from bigmodel_cli.training import reconstruction_objective, token_metrics
 from bigmodel_cli.training.adapters import (
     ClassMetric,
     InOriginalUnits,
@@ -40,6 +41,7 @@ AUTO_LOSSES: Mapping[Task, str] = {
     "regression": "mean_squared_error",
     "language_model": token_metrics.LOSS,
     "masked_language_model": token_metrics.LOSS,
+    "reconstruction": "mean_squared_error",
 }
 _CLASSIFICATION_LOSSES = frozenset(
     {
@@ -61,6 +63,7 @@ _LOSSES: Mapping[Task, frozenset[str]] = {
     "classification": _CLASSIFICATION_LOSSES, "multi_label": _LABEL_LOSSES, "segmentation": _MASK_LOSSES,
     "regression": _REGRESSION_LOSSES, "language_model": frozenset({token_metrics.LOSS}),
     "masked_language_model": frozenset({token_metrics.LOSS}),
+    "reconstruction": reconstruction_objective.LOSSES,
 }  # fmt: skip
 _LABEL_METRICS = frozenset(
     {
@@ -126,12 +129,22 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
     if is_language(data):
         loss = token_metrics.token_loss(config, data)
         return Objective(loss, token_metrics.LOSS, token_metrics.token_metrics(), None)
-    name = AUTO_LOSSES[data.task] if config.loss.name == "auto" else config.loss.name
+    name = auto_loss(data) if config.loss.name == "auto" else config.loss.name
     if mixing and data.task != "classification":
         raise UsageError(
             f"dataset.augment: images are mixed for classification only, which {data.name} is not"
         )
     smoothing = config.loss.label_smoothing
+    if data.task == "reconstruction" and (likelihood := likelihood_of(config.model.parameters, data)):
+        reconstruction_objective.require_auto(config)
+        terms = reconstruction_objective.likelihood_metrics(likelihood, data)
+        loss = reconstruction_objective.NegativeLogLikelihood(likelihood, data)
+        return Objective(loss, loss.name, [*terms, *_metrics(config, data)], None)
+    if smoothing and data.task == "reconstruction":
+        raise UsageError(
+            f"loss.label_smoothing: got {smoothing}, but {config.model.name} learns its input, not labels; "
+            "set it to 0"
+        )
     if smoothing and data.task == "segmentation":
         raise UsageError(
             f"loss.label_smoothing: got {smoothing}, but masks hold one class a pixel, which is not "
@@ -165,6 +178,9 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         # The targets are what these losses take: a 0 or 1 for each label.
         loss = kind(from_logits=True, **parameters) if _takes_logits(kind) else kind(**parameters)
         return Objective(loss, name, _metrics(config, data), None)
+    if data.task == "reconstruction":
+        loss = reconstruction_objective.reconstruction_loss(kind, name, parameters, data)
+        return Objective(loss, name, _metrics(config, data), None)
     if data.task == "segmentation":
         return Objective(_mask_loss(kind, name, parameters, data), name, _metrics(config, data), None)
     if mixing and name in _ON_INDICES:
@@ -185,6 +201,14 @@ def build_objective(config: Config, data: DataSpec, *, mixing: bool = False) -> 
         if name not in _ON_MARGINS:
             loss = OnProbabilities(loss)
     return Objective(loss, name, _metrics(config, data), encode)
+
+
+def auto_loss(data: DataSpec) -> str:
+    """What `loss: auto` is for this data."""
+    if data.task == "reconstruction" and data.input.kind == "image":
+        # The squared error of a sigmoid has no slope where a pixel is wrong and certain: training gets stuck.
+        return "binary_crossentropy"
+    return AUTO_LOSSES[data.task]
 
 
 def _mask_loss(
@@ -219,6 +243,8 @@ def fits(metric: str, task: Task) -> bool:
             return metric in _REGRESSION_METRICS
         case "language_model" | "masked_language_model":
             return metric in AUTO_METRICS[task]
+        case "reconstruction":
+            return metric in reconstruction_objective.METRICS
         case "multi_task":
             # Each of the tasks is asked.
             return False
@@ -244,6 +270,8 @@ def _metric(component: Component, data: DataSpec) -> keras.metrics.Metric:
         return metric if data.target.scaling == "none" else InOriginalUnits(metric, data.target)
     if data.task == "segmentation":
         return MaskMetric(metric)
+    if data.task == "reconstruction":
+        return reconstruction_objective.OnScaledInputs(metric, data)
     indices = "Sparse" in str(definition.keras_class)
     return ClassMetric(metric, None if indices else data.outputs, name not in _ON_MARGINS)
 

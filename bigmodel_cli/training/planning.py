@@ -27,6 +27,7 @@ from bigmodel_cli.training.compiling import compile_model, compiled_copy, share_
 from bigmodel_cli.training.layer_rules import add_lora, releases
 from bigmodel_cli.training.objective import Objective
 from bigmodel_cli.training.plan import Plan
+from bigmodel_cli.training.precision import choose_precision
 from bigmodel_cli.training.range_test import find_learning_rate
 from bigmodel_cli.training.several_objectives import whole_objective
 from bigmodel_cli.training.trackers import check_trackers
@@ -124,7 +125,7 @@ def _plan(
     share = Share(devices.rank, devices.processes, devices.count) if devices.backend == "jax" else None
     model = build.build_model(config, data.spec)
     flops = count_flops(model).total
-    precision = _precision(config, devices, model)
+    precision = choose_precision(config, devices, model)
     serving = build.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
         model = build.build_model(config, data.spec, precision.value, devices.scope())
@@ -152,6 +153,9 @@ def _plan(
             counts=build.resampling(config, train, data.spec),
             timed=not config.training.deterministic,
             share=share,
+            # Tokens are hidden anew in every epoch (Liu et al. 2019, "RoBERTa", section 4.1); what is
+            # reconstructed is the image as it was augmented.
+            last=build.last_step(data.spec),
         )
         validation_batches = evaluation_batches(
             data.splits["validation"],
@@ -159,7 +163,7 @@ def _plan(
             keeping=data.keeping,
             encode=objective.encode,
             share=share,
-            hide=build.hiding(data.spec),
+            hide=build.last_step(data.spec),
         )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
@@ -224,13 +228,10 @@ def _facts(plan: Plan) -> dict[str, Any]:
 def _augmentations(config: Config, data: Data) -> list[Scheduled]:
     augmentations = build.augmentations(config)
     if augmentations and data.spec.input.kind != "image":
-        raise DataError(
-            f"dataset.augment: is for images, but {data.spec.name} gives {data.spec.input.kind} inputs; "
-            "leave it out"
-        )
-    if (hide := build.hiding(data.spec)) is not None:
-        # Anew in every epoch, as augmentations are (Liu et al. 2019, "RoBERTa", section 4.1).
-        augmentations.append(Scheduled(Mixing(hide)))
+        what = f"{data.spec.input.kind} inputs"
+        if any(column.kind == "image" for column in data.spec.input.columns):
+            what += ", of which images are a part only"
+        raise DataError(f"dataset.augment: is for images, but {data.spec.name} gives {what}; leave it out")
     return augmentations
 
 
@@ -266,22 +267,6 @@ def _has_memory(plan: Plan) -> bool:
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     return True
-
-
-def _precision(config: Config, devices: Devices, model: keras.Model) -> Choice:
-    asked = config.training.precision
-    if asked == "float16" and devices.kind == "cpu":
-        raise UsageError("training.precision: float16 is many times slower than float32 on a CPU; use `auto`")
-    if asked != "auto":
-        return Choice(asked, "asked for")
-    heavy = any(
-        "Conv" in type(layer).__name__ or "Attention" in type(layer).__name__ for layer in model.layers
-    )
-    if not heavy:
-        return Choice("float32", "auto: no convolutions or attention")
-    if not devices.bfloat16:
-        return Choice("float32", "auto: no fast bfloat16 here")
-    return Choice("bfloat16", f"auto: {devices.bfloat16}")
 
 
 def _steps_per_execution(config: Config, devices: Devices, steps: int) -> Choice:

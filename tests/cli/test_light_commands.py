@@ -206,7 +206,7 @@ class TestInit:
         [
             (
                 ("digits",),
-                "there is no template `digits`; did you mean `digits_cnn` or `digits_layers`? "
+                "there is no template `digits`; did you mean `digits_vae` or `digits_cnn`? "
                 "(`bigmodel init` lists them)\n",
             ),
             (("digits_cnn", "-o", "no/x.yaml"), "--output no/x.yaml: there is no folder no\n"),

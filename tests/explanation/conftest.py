@@ -74,19 +74,3 @@ def examples() -> Callable[[Any], tuple[Any, Any]]:
         return build.load_data(restored.config, restored.spec).splits["test"].arrays()
 
     return of
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every figure that is saved, in order."""
-    from matplotlib.figure import Figure
-
-    saved: list[Any] = []
-    save = Figure.savefig
-
-    def record(figure: Any, *args: Any, **kwargs: Any) -> None:
-        saved.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", record)
-    return saved

@@ -64,13 +64,10 @@ def test_every_name_is_one_of_keras() -> None:
     assert found == every
 
 
-@pytest.mark.slow
-def test_published_parameter_counts() -> None:
-    counts = {"mobilenet": 4_253_864, "resnet50": 25_636_712, "densenet121": 8_062_504, "vgg16": 138_357_544}
-    for name, expected in counts.items():
-        head = "original" if name == "vgg16" else "pooled"
-        data = images(224 if name == "vgg16" else 32, classes=1000)
-        assert application(data, architecture=name, head=head).count_params() == expected  # type: ignore[arg-type]
+def test_a_last_layer_of_the_paper_that_is_called_like_ours() -> None:
+    model = application(images(32), architecture="mobilenet_v3_small", head="original")
+    assert model.output_shape == (None, 4)
+    assert model.outputs[0].dtype == "float32"
 
 
 def test_grey_images_and_a_narrow_network() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 # Of every kind a column, with missing cells, and dates before and after 1970.
-TABLE = """a,b,flag,word,hashed,when,text,y
-0.5,1,true,red,x1,1969-02-28,a good film,yes
-,2,false,green,x2,2024-02-29,bad,no
--1.5,3,,red,,2011-07-01,good and bad,yes
-2.5,4,true,,x1,,,no
+TABLE = """a,b,flag,word,hashed,when,text,photo,y
+0.5,1,true,red,x1,1969-02-28,a good film,0.png,yes
+,2,false,green,x2,2024-02-29,bad,1.png,no
+-1.5,3,,red,,2011-07-01,good and bad,0.png,yes
+2.5,4,true,,x1,,,1.png,no
 """
 CONFIG = """\
 name: prepared
@@ -26,9 +26,10 @@ dataset:
   validation_fraction: 0.2
   test_fraction: 0.2
   columns:
-    {text: text, flag: boolean, word: categorical, hashed: categorical, when: date, a: numeric, b: numeric}
+    {text: text, flag: boolean, word: categorical, hashed: categorical, when: date, a: numeric, b: numeric,
+     photo: image}
   prepare: {columns: {hashed: {encode: hash, missing: mode}}}
-model: mlp
+model: late_fusion
 """
 CODE = """
 import sys
@@ -47,7 +48,10 @@ np.savez(sys.argv[2], **{key: np.concatenate([batch[key] for batch in inputs]) f
 @pytest.mark.slow
 def test_both_engines_prepare_alike(tmp_path: Path, write: Callable[[str, str], Path]) -> None:
     import numpy as np
+    from PIL import Image
 
+    for place in range(2):
+        Image.new("RGB", (3, 4), (place, 10, 200)).save(tmp_path / f"{place}.png")
     write("table.csv", TABLE.splitlines()[0] + "\n" + "\n".join(TABLE.splitlines()[1:] * 10) + "\n")
     write("config.yaml", CONFIG)
     for backend in ("tensorflow", "jax"):

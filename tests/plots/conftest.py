@@ -25,19 +25,3 @@ def pixels() -> Callable[[Path], Any]:
 def holds_color() -> Callable[[Path, Any], bool]:
     """Whether any pixel of a PNG has a colour."""
     return lambda path, color: bool((np.abs(_pixels(path) - np.array(color)).max(axis=2) <= 3).any())
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every figure that is saved, in order."""
-    from matplotlib.figure import Figure
-
-    saved: list[Any] = []
-    save = Figure.savefig
-
-    def record(figure: Any, *args: Any, **kwargs: Any) -> None:
-        saved.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", record)
-    return saved

@@ -26,17 +26,17 @@ def test_names_are_text_not_mathematics(tmp_path: Path, figures: list[Any]) -> N
 
 
 def test_a_picture_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     path = tmp_path / "a.png"
     plots.learning_curves(CURVE, path, best_epoch=1, monitor="val_loss", title="")
     before = path.read_bytes()
 
-    def fail(figure: Any, target: Path, **kwargs: Any) -> None:
+    def fail(canvas: Any, target: Path, **kwargs: Any) -> None:
         Path(target).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", fail)
     with pytest.raises(OSError, match="No space"):
         plots.learning_curves(LONGER, path, best_epoch=1, monitor="val_loss", title="")
     assert path.read_bytes() == before

@@ -172,6 +172,22 @@ def test_batch_norm_and_momentum_in_bfloat16(
     assert_same(run, whole)
 
 
+def test_the_noise_of_a_variational_autoencoder(
+    train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Its draws, and its means of the divergence over half an epoch, go on where they were."""
+    more = ("training.epochs=2", "training.early_stopping=null")
+    text = DIGITS.replace(
+        "{name: cnn, filters: [4], dense: [8], dropout: 0.4}",
+        "{name: vae, latent: 2, filters: [], dense: [4]}",
+    )
+    whole = train(text, *more, to="whole")
+    run = interrupt(train, tmp_path, text, 2, 3, *more)
+    resume(run)
+    assert_same(run, whole)
+    assert {"kl", "reconstruction", "val_kl"} <= set(run.history()[-1])
+
+
 def test_interrupted_twice_in_the_first_epoch(
     finished: Run, train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ WHAT: dict[ColumnKind, str] = {
     "categorical": "a category",
     "date": "a date such as 2024-01-31 or 2024-01-31 12:30:00",
     "text": "a text",
+    "image": "the path of an image file",
 }
 """What a cell of a kind is, for messages."""
 
@@ -69,7 +70,7 @@ def kinds_of(dtype: pa.DataType) -> tuple[ColumnKind, ...]:
     import pyarrow as pa
 
     if is_string(dtype) or pa.types.is_null(dtype):
-        return ("categorical", "text", "numeric", "boolean", "date")
+        return ("categorical", "text", "numeric", "boolean", "date", "image")
     if pa.types.is_boolean(dtype):
         return ("boolean", "numeric", "categorical", "text")
     if is_number(dtype):
@@ -102,7 +103,8 @@ class CellReader:
             kind: what they are to be.
 
         Returns:
-            (n,) float64 (numeric; boolean, 0 and 1), int64 seconds since 1970 (date) or string, null where
+            (n,) float64 (numeric; boolean, 0 and 1), int64 seconds since 1970 (date) or string (of an image
+            its path as it is written), null where
             a cell is missing or unreadable; and which cells, (n,) bool, cannot be read, None when all can.
         """
         import pyarrow as pa
@@ -122,6 +124,8 @@ class CellReader:
             cells = cells.cast(pa.string())
         if kind == "text":
             return self._without_missing(cells), None
+        if kind == "image":
+            return self._tidy(cells), None
         if kind == "categorical":
             # The few different texts are looked at once; a number is the same category as 1 and as 1.0.
             encoded = cells.dictionary_encode()
@@ -224,7 +228,7 @@ def raw(values: pa.Array, kind: ColumnKind) -> np.ndarray:
 
     Args:
         values: as `CellReader.read` gives them.
-        kind: theirs.
+        kind: theirs; no image, which `image_cells` decodes.
     """
     import numpy as np
     import pyarrow as pa
@@ -294,9 +298,9 @@ def number_texts(numbers: np.ndarray) -> list[str]:
     return [str(int(number)) if float(number).is_integer() else repr(float(number)) for number in numbers]
 
 
-def unfit(place: str, name: str, value: object, kind: ColumnKind, remedy: str) -> str:
-    """The message for a cell that is not what its column is."""
-    return f"{place}: column `{name}`: {quoted(value)} is not {WHAT[kind]}; {remedy}"
+def unfit(value: object, kind: ColumnKind, remedy: str) -> str:
+    """What is wrong with a cell that is not what its column is."""
+    return f"{quoted(value)} is not {WHAT[kind]}; {remedy}"
 
 
 def quoted(value: object) -> str:

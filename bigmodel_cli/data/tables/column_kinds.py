@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DeclaredKind = Literal["numeric", "boolean", "categorical", "date", "text", "ignore"]
+FileColumnKind = Literal["numeric", "boolean", "categorical", "date", "text", "image", "ignore"]
+"""Of a table in files, whose cells may be paths of images."""
 
 FIRST_LOOK = 1000
 """Cells that rule out most kinds, before the whole sample is read."""
 
 TEXT_DISTINCT, TEXT_WORDS, TEXT_LENGTH = 0.5, 2.0, 30
 """A text column: more distinct than this share, and so many words or characters a cell in the mean."""
+
+IMAGE_FILE = r"(?i)\.(jpe?g|png|gif|bmp|webp)$"
 
 IDENTIFIER_DISTINCT, IDENTIFIER_ROWS = 0.95, 20
 """Strings that are hardly ever equal, and are no texts, say which row it is and nothing more."""
@@ -108,6 +112,9 @@ def _of_strings(strings: pa.Array) -> Inferred:
 
     count = len(strings)
     distinct = pc.count_distinct(strings).as_py() / count
+    pictures = pc.all(pc.match_substring_regex(strings, IMAGE_FILE)).as_py()
+    if distinct > TEXT_DISTINCT and pictures:
+        return Inferred("categorical", ignored="holds names of image files; to use them, declare it `image`")
     characters = pc.mean(pc.utf8_length(strings)).as_py()
     size = pc.mean(pc.binary_length(strings)).as_py()
     words = 1 + pc.mean(pc.count_substring_regex(strings, r"\s+\S")).as_py()

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from bigmodel_cli.contracts import PathText
+from bigmodel_cli.contracts import PathText, Resize
 from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
-from bigmodel_cli.data.tables.column_kinds import DeclaredKind
+from bigmodel_cli.data.tables.column_kinds import FileColumnKind
 from bigmodel_cli.data.tables.delimited import PLAIN_SUFFIXES, SUFFIXES, Delimited, Delimiter, Quote
 from bigmodel_cli.data.tables.files import GivenPaths, find_tables
+from bigmodel_cli.data.tables.image_cells import Color, ImageSize
+from bigmodel_cli.data.tables.image_cells import options as image_options
 from bigmodel_cli.data.tables.scan import AskedTask, LabelSeparator, TableOptions
 from bigmodel_cli.data.tables.several_targets import AskedTargets, asked_targets
 from bigmodel_cli.data.tables.source import TableSource
@@ -21,7 +23,7 @@ def csv(
     *,
     path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
     target: AskedTargets,
-    columns: Mapping[str, DeclaredKind] | None = None,
+    columns: Mapping[str, FileColumnKind] | None = None,
     task: AskedTask = "auto",
     label_separator: LabelSeparator | None = None,
     drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
@@ -34,6 +36,10 @@ def csv(
     header: bool = True,
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    image_root: PathText | None = None,
+    image_size: ImageSize | None = None,
+    color: Color = "auto",
+    resize: Resize = "stretch",
 ) -> TableSource:
     """A table in text files: CSV, TSV and the like, also compressed; read in blocks, of any size.
 
@@ -47,7 +53,8 @@ def csv(
         target: the column to predict; several are the targets of a regression, or with the task multi_label
             the labels: columns of 0 and 1 (or true and false, yes and no). Several with a task each are a
             mapping of column to `task` (auto, classification or regression), `weight` and `loss`.
-        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
+        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features;
+            an image is the path of a file, and has to be declared.
         task: auto takes texts, booleans and up to 20 different whole numbers for classes, other numbers for a
             regression. With multi_label a row may have any number of labels: of several columns in `target`,
             or in the cells of one. A language_model, or masked_language_model, learns the column of text that
@@ -67,6 +74,12 @@ def csv(
         header: whether the first line holds the names of the columns.
         names: of the columns, for files without a header; null calls them column_1, column_2, ...
         encoding: of the text, such as utf-8, latin-1 or cp1252.
+        image_root: folder that the paths in columns of images lie in; null for that of the table.
+        image_size: [height, width] in pixels that every image is brought to; needed where those of a column
+            vary in size.
+        color: channels of the images; auto takes gray where every file of a column is grey, else rgb.
+        resize: how an image of another aspect ratio is brought to image_size: stretch changes the ratio, crop
+            cuts out the middle, pad adds black borders.
     """
     given: GivenPaths = path
     files, notes = find_tables(given, SUFFIXES, PLAIN_SUFFIXES)
@@ -82,6 +95,7 @@ def csv(
         drop_duplicates=drop_duplicates,
         several=several,
         reader=CellReader(missing, decimal, date_order),
+        images=image_options(image_root, image_size, color, resize),
     )
     first = next(iter(files.values()))[0]
     name = Path(given).name if isinstance(given, str) else first.parent.name

@@ -23,6 +23,7 @@ from bigmodel_cli.data.tables import delimited, parquet_reading
 from bigmodel_cli.data.tables import files as table_files
 from bigmodel_cli.data.tables.cells import CellReader, unfit
 from bigmodel_cli.data.tables.delimited import Delimited, open_bytes
+from bigmodel_cli.data.tables.image_cells import folder_of, located, readable, rows_at_once
 from bigmodel_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,25 +93,27 @@ class NewRows:
         reader: CellReader,
         head: Sequence[str],
         batches: Iterator[_Batch],
+        folder: Path,
     ):
         known = {column.name for column in (*columns, *beside)}
         self.extra = tuple(name for name in head if name not in known)
         self._place, self._columns, self._beside = place, columns, beside
         self._all = (*columns, *beside)
-        self._reader, self._batches = reader, batches
+        self._reader, self._batches, self._folder = reader, batches, folder
 
     def __iter__(self) -> Iterator[Rows]:
-        """Some thousand rows at a time.
+        """Some thousand rows at a time; fewer where there are images.
 
         Raises:
             DataError: the file cannot be read any further.
         """
+        rows = rows_at_once(self._columns) or BATCH_ROWS
         for batch in self._batches:
-            yield self._rows(batch)
+            for piece in _pieces(batch, rows):
+                yield self._rows(piece)
 
     def _rows(self, batch: _Batch) -> Rows:
         import numpy as np
-        import pyarrow as pa
 
         ids = [f"{self._place}:{number}" for number in batch.numbers]
         errors = [
@@ -121,22 +124,15 @@ class NewRows:
         asides = [""] * len(ids)
         read = []
         for place, (column, cells) in enumerate(zip(self._all, batch.cells, strict=True)):
-            values, bad = self._reader.read(cells, column.kind)
+            values, reasons = self._read(column, cells)
             read.append(values)
-            if bad is None:
-                continue
             messages = errors if place < len(self._columns) else asides
-            if messages is errors:
-                sound &= ~bad
-            for index in np.flatnonzero(bad):
+            for index, reason in sorted(reasons.items()):
+                if messages is errors:
+                    sound[index] = False
                 row = whole[index]
-                message = unfit(ids[row], column.name, cells[int(index)].as_py(), column.kind, "correct it")
-                messages[row] = messages[row] or message
-        mask = pa.array(sound)
-        raw = [
-            cell_forms.raw(values if sound.all() else values.filter(mask), column.kind)
-            for column, values in zip(self._all, read, strict=True)
-        ]
+                messages[row] = messages[row] or f"{ids[row]}: column `{column.name}`: {reason}"
+        raw = [values if sound.all() else values[sound] for values in read]
         inputs = len(self._columns)
         return Rows(
             ids,
@@ -145,6 +141,28 @@ class NewRows:
             {column.name: cells for column, cells in zip(self._beside, raw[inputs:], strict=True)},
             asides,
         )
+
+    def _read(self, column: Column, cells: pa.Array) -> tuple[np.ndarray, dict[int, str]]:
+        """Raw cells (n, ...), and what is wrong with some, by position."""
+        import numpy as np
+
+        values, bad = self._reader.read(cells, column.kind)
+        if column.kind == "image":
+            return readable(located(values, self._folder), column)
+        unread = [] if bad is None else np.flatnonzero(bad).tolist()
+        reasons = {index: unfit(cells[index].as_py(), column.kind, "correct it") for index in unread}
+        return cell_forms.raw(values, column.kind), reasons
+
+
+def _pieces(batch: _Batch, rows: int) -> Iterator[_Batch]:
+    """The rows of a batch, some at a time."""
+    done = 0
+    for start in range(0, len(batch.numbers), rows):
+        errors = batch.errors[start : start + rows]
+        count = sum(not error for error in errors)
+        cells = [column.slice(done, count) for column in batch.cells]
+        yield _Batch(batch.numbers[start : start + rows], errors, cells)
+        done += count
 
 
 def read_rows(
@@ -156,6 +174,7 @@ def read_rows(
     target: Sequence[str] = (),
     name: str = STANDARD_INPUT,
     beside: Beside = lambda _: (),
+    image_root: str | None = None,
 ) -> NewRows:
     """New rows of a CSV, TSV, Parquet or JSON lines file, or of an open text of CSV, as raw cells.
 
@@ -172,6 +191,8 @@ def read_rows(
         target: names of the target's columns, which may be there or not.
         name: what to call a stream in messages and ids.
         beside: further columns to read, such as labels.
+        image_root: folder that relative paths of images lie in; None for that of the file, of a stream for
+            the working folder.
 
     Raises:
         DataError: a file that is not there, cannot be read as a table, or lacks a column.
@@ -180,7 +201,7 @@ def read_rows(
     text = text or Delimited(missing_values=reader.missing_values)
     if not isinstance(table, (str, Path)):
         head, others, batches = _text_rows(table, name, "", text, columns, beside, target)
-        return NewRows(name, columns, others, reader, head, batches)
+        return NewRows(name, columns, others, reader, head, batches, Path(image_root or "."))
     path = Path(table)
     if not path.is_file():
         what = "is a folder, not a table" if path.is_dir() else "there is no such file"
@@ -194,7 +215,7 @@ def read_rows(
         head, others, batches = _json_rows(path, columns, beside)
     else:
         head, others, batches = _text_rows(path, str(path), suffix, text, columns, beside, target)
-    return NewRows(str(path), columns, others, reader, head, batches)
+    return NewRows(str(path), columns, others, reader, head, batches, folder_of(path, image_root))
 
 
 def reading(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,6 +231,7 @@ def reading(parameters: Mapping[str, Any]) -> dict[str, Any]:
         "reader": of(CellReader),
         "text": of(Delimited),
         "target": (target,) if isinstance(target, str) else target,
+        "image_root": known.get("image_root"),
     }
 
 

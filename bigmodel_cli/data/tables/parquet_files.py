@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from bigmodel_cli.contracts import PathText
+from bigmodel_cli.contracts import PathText, Resize
 from bigmodel_cli.data.tables.cells import MISSING_VALUES, CellReader, DateOrder
-from bigmodel_cli.data.tables.column_kinds import DeclaredKind
+from bigmodel_cli.data.tables.column_kinds import FileColumnKind
 from bigmodel_cli.data.tables.files import GivenPaths, find_tables
+from bigmodel_cli.data.tables.image_cells import Color, ImageSize
+from bigmodel_cli.data.tables.image_cells import options as image_options
 from bigmodel_cli.data.tables.parquet_reading import SUFFIXES, Parquet
 from bigmodel_cli.data.tables.scan import AskedTask, LabelSeparator, TableOptions
 from bigmodel_cli.data.tables.several_targets import AskedTargets, asked_targets
@@ -21,13 +23,17 @@ def parquet(
     *,
     path: PathText | Sequence[PathText] | Mapping[str, PathText | Sequence[PathText]],
     target: AskedTargets,
-    columns: Mapping[str, DeclaredKind] | None = None,
+    columns: Mapping[str, FileColumnKind] | None = None,
     task: AskedTask = "auto",
     label_separator: LabelSeparator | None = None,
     drop_missing: Literal["none", "any", "target"] | Sequence[str] = "none",
     drop_duplicates: bool = False,
     missing_values: Sequence[str] = MISSING_VALUES,
     date_order: DateOrder | None = None,
+    image_root: PathText | None = None,
+    image_size: ImageSize | None = None,
+    color: Color = "auto",
+    resize: Resize = "stretch",
 ) -> TableSource:
     """A table in Parquet files; read in batches, of any size.
 
@@ -41,7 +47,8 @@ def parquet(
         target: the column to predict; several are the targets of a regression, or with the task multi_label
             the labels: columns of 0 and 1 (or true and false, yes and no). Several with a task each are a
             mapping of column to `task` (auto, classification or regression), `weight` and `loss`.
-        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features.
+        columns: kind of a column, where the inferred one is not what is wanted. Ignored ones are no features;
+            an image is the path of a file, and has to be declared.
         task: auto takes strings, booleans and up to 20 different integers for classes, other numbers for a
             regression. With multi_label a row may have any number of labels: of several columns in `target`,
             or in the cells of one. A language_model, or masked_language_model, learns the column of text that
@@ -54,6 +61,12 @@ def parquet(
             feature and target.
         missing_values: strings that stand for a missing cell, as nulls do.
         date_order: how dates such as 03/04/2024 in strings are meant; null does not read them as dates.
+        image_root: folder that the paths in columns of images lie in; null for that of the table.
+        image_size: [height, width] in pixels that every image is brought to; needed where those of a column
+            vary in size.
+        color: channels of the images; auto takes gray where every file of a column is grey, else rgb.
+        resize: how an image of another aspect ratio is brought to image_size: stretch changes the ratio, crop
+            cuts out the middle, pad adds black borders.
     """
     given: GivenPaths = path
     files, notes = find_tables(given, SUFFIXES)
@@ -68,6 +81,7 @@ def parquet(
         drop_duplicates=drop_duplicates,
         several=several,
         reader=CellReader(missing, date_order=date_order),
+        images=image_options(image_root, image_size, color, resize),
     )
     first = next(iter(files.values()))[0]
     name = Path(given).name if isinstance(given, str) else first.parent.name

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from bigmodel_cli.columns import ColumnKind
+from bigmodel_cli.columns import Column, ColumnKind
 from bigmodel_cli.contracts import LANGUAGE_TASKS, OneOfSeveral, Task
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.cells import CellReader
-from bigmodel_cli.data.tables.column_kinds import DeclaredKind, Inferred, infer
+from bigmodel_cli.data.tables.column_kinds import FileColumnKind, Inferred, infer
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest
+from bigmodel_cli.data.tables.image_cells import CheckedImages, ImageOptions, folder_of, located
 from bigmodel_cli.data.tables.label_targets import SEPARATOR, FlagTargets, LabelSetTargets
 from bigmodel_cli.data.tables.several_targets import SeveralTargets, Target
 from bigmodel_cli.data.tables.targets import LabelTargets, NumberTargets, Targets, TextTargets
@@ -50,16 +51,18 @@ class TableOptions:
         drop_duplicates: whether rows equal to an earlier one of their base split are dropped.
         reader: how cells are written.
         label_separator: between the labels of a cell, where the one target holds several; None for `|`.
+        images: of columns of images.
         several: what is said of each target, where each has a task of its own; else empty.
     """
 
     target: tuple[str, ...]
-    columns: Mapping[str, DeclaredKind] = field(default_factory=dict)
+    columns: Mapping[str, FileColumnKind] = field(default_factory=dict)
     task: AskedTask = "auto"
     drop_missing: str | tuple[str, ...] = "none"
     drop_duplicates: bool = False
     reader: CellReader = field(default_factory=CellReader)
     label_separator: str | None = None
+    images: ImageOptions = field(default_factory=ImageOptions)
     several: Mapping[str, Target] = field(default_factory=dict)
 
     def of(self, name: str) -> TableOptions:
@@ -76,7 +79,7 @@ class Scan:
     Attributes:
         task: of the target.
         kinds: how each column of the files can be read.
-        features: of the columns, in the order of the files.
+        features: of the columns, in the order of the files; with the shape of images.
         targets: of each base split, for the rows kept: class indices (n,) int32, labels (n, labels) float32
             of 0 and 1, or values (n, targets) float32, of several tasks class indices among them.
         target_names: of classes, labels or targets.
@@ -86,11 +89,12 @@ class Scan:
             where all were kept.
         text_bytes: mean size of the strings of one row, all features together.
         notes: for the user.
+        image_stamp: changes when a file of an image does.
     """
 
     task: Task
     kinds: Mapping[str, ColumnKind]
-    features: tuple[str, ...]
+    features: tuple[Column, ...]
     targets: Mapping[str, np.ndarray]
     target_names: tuple[str, ...]
     tasks: tuple[OneOfSeveral, ...]
@@ -98,6 +102,7 @@ class Scan:
     kept: Mapping[str, np.ndarray | None]
     text_bytes: float
     notes: tuple[str, ...]
+    image_stamp: str
 
 
 def scan(table: TableFormat, files: Paths, options: TableOptions) -> Scan:
@@ -123,6 +128,7 @@ class _Scanner:
         self._table, self._files, self._options = table, files, options
         self._language = options.task in LANGUAGE_TASKS
         self._notes: list[str] = []
+        self._images = CheckedImages(options.images)
         self._types = self._heads()
         self._names = list(self._types)
         self._check_names()
@@ -159,18 +165,27 @@ class _Scanner:
         found = targets.finish(kept)
         features = self._varying(checked)
         total = sum(map(sum, rows.values()))
+        columns = tuple(self._column(name) for name in features)
         return Scan(
             task=found.task,
             kinds=self._kinds,
-            features=tuple(features),
+            features=columns,
             targets=found.values,
             target_names=found.names,
             tasks=found.tasks,
             rows=rows,
             kept=kept,
-            text_bytes=sum(checked.text_bytes[name] for name in features) / total,
+            text_bytes=sum(checked.text_bytes[column.name] for column in columns if not column.shape) / total,
             notes=(self._columns_note(features), *filter(None, (found.remark,)), *self._notes),
+            image_stamp=self._images.stamp(),
         )
+
+    def _column(self, name: str) -> Column:
+        if self._kinds[name] != "image":
+            return Column(name, self._kinds[name])
+        column, notes = self._images.column(name)
+        self._notes += notes
+        return column
 
     # Columns
 
@@ -260,7 +275,7 @@ class _Scanner:
                 "dataset.task: multi_label; leave it out"
             )
         for name in options.target:
-            if (declared := options.columns.get(name)) in ("date", "text", "ignore"):
+            if (declared := options.columns.get(name)) in ("date", "text", "image", "ignore"):
                 raise DataError(
                     f"dataset.columns: the target `{name}` cannot be {declared}; numeric or categorical"
                 )
@@ -342,6 +357,7 @@ class _Scanner:
             if isinstance(dropping, tuple):
                 self._droppers = list(dropping)
         self._needed = list(dict.fromkeys([*self._features, *options.target, *self._droppers]))
+        options.images.require_used([name for name in self._features if self._kinds[name] == "image"])
 
     def _judge(self, name: str, inferred: Inferred) -> None:
         nameless = name.startswith(("unnamed_", "__index_level_"))
@@ -443,6 +459,10 @@ class _Scanner:
                 raise DataError(
                     self._unfit(self._table.place(path, row + index), name, column[index].as_py())
                 )
+            if self._kinds[name] == "image":
+                values = located(values, folder_of(path, self._options.images.root))
+                may_miss = name in self._droppers
+                self._images.add(name, values, lambda index: self._table.place(path, row + index), may_miss)
             found[name] = values
         return found
 
@@ -450,7 +470,7 @@ class _Scanner:
         kind = self._kinds[name]
         if self._options.task == "multi_label" and name in self._options.target:
             remedy = "mend it (0 or 1: whether the row has the label), or leave it out of dataset.target"
-            return cell_forms.unfit(place, name, value, kind, remedy)
+            return f"{place}: column `{name}`: {cell_forms.unfit(value, kind, remedy)}"
         other = "categorical" if name in self._options.target else "categorical (or ignore)"
         mending = [f"declare the column with dataset.columns: {{{name}: {other}}}"]
         if isinstance(value, str):
@@ -464,7 +484,7 @@ class _Scanner:
                 mending.insert(0, 'set dataset.decimal: "," if that is a decimal comma, or')
             if kind == "date" and text.count("/") == 2:
                 mending.insert(0, "set dataset.date_order, or")
-        return cell_forms.unfit(place, name, value, kind, " ".join(mending))
+        return f"{place}: column `{name}`: {cell_forms.unfit(value, kind, ' '.join(mending))}"
 
     # Rows
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigmodel_cli.columns import MISSING_DATE, RAW_DTYPES, Column, ColumnKind
 from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, InputSpec, TargetSpec
 from bigmodel_cli.data.tables import cells as cell_forms
 from bigmodel_cli.data.tables.files import Paths, TableFormat, suggest, unreadable
+from bigmodel_cli.data.tables.image_cells import decoded, folder_of, located, pieces
 from bigmodel_cli.data.tables.scan import TableOptions, scan
 from bigmodel_cli.errors import DataError
 
@@ -69,8 +71,7 @@ class TableSource:
             self._scan = scan(table, files, options)
         except OSError as error:
             raise unreadable(error.filename or name, error) from error
-        kinds, features = self._scan.kinds, self._scan.features
-        columns = tuple(Column(feature, kinds[feature]) for feature in features)
+        columns = self._scan.features
         classes = self._scan.task in ("classification", *LANGUAGE_TASKS)
         target = TargetSpec(
             () if classes else (len(self._scan.target_names),),
@@ -82,14 +83,19 @@ class TableSource:
             name=name,
             origin=origin,
             task=self._scan.task,
-            input=InputSpec((len(columns),), "", "table", features, columns=columns),
+            input=InputSpec(
+                (len(columns),), "", "table", tuple(column.name for column in columns), columns=columns
+            ),
             target=target,
         )
         self.sizes: Mapping[str, int] = {base: len(values) for base, values in self._scan.targets.items()}
         self.notes: Sequence[str] = (*self._scan.notes, *notes)
         each = {"numeric": NUMBER_BYTES, "boolean": NUMBER_BYTES, "date": DATE_BYTES}
         self.example_bytes = (
-            sum(each.get(column.kind, STRING_BYTES) for column in columns)
+            sum(
+                math.prod(column.shape) if column.shape else each.get(column.kind, STRING_BYTES)
+                for column in columns
+            )
             + round(self._scan.text_bytes)
             + 4 * math.prod(target.shape)
         )
@@ -105,6 +111,7 @@ class TableSource:
             digest.update(f"\n{base}".encode())
             for path in paths:
                 digest.update(f"\n{self._table.stamp(path)}".encode())
+        digest.update(self._scan.image_stamp.encode())
         return digest.hexdigest()
 
     def targets(self, part: Part) -> np.ndarray:
@@ -120,8 +127,9 @@ class TableSource:
         import numpy as np
 
         columns = self.spec.input.columns
-        dtypes = {column.key: _numpy_dtype(column.kind) for column in columns}
-        found = {name: np.empty(part.size, dtype) for name, dtype in dtypes.items()}
+        found = {
+            column.key: np.empty((part.size, *column.shape), _numpy_dtype(column.kind)) for column in columns
+        }
         done = 0
         for batch in self._raw_batches(part):
             stop = done + len(batch[columns[0].key])
@@ -146,7 +154,8 @@ class TableSource:
                 done = stop
 
         inputs = {
-            column.key: tf.TensorSpec((None,), RAW_DTYPES[column.kind]) for column in self.spec.input.columns
+            column.key: tf.TensorSpec((None, *column.shape), RAW_DTYPES[column.kind])
+            for column in self.spec.input.columns
         }
         targets = tf.TensorSpec((None, *self.spec.target.shape), self.spec.target.dtype)
         return tf.data.Dataset.from_generator(read, output_signature=(inputs, targets))
@@ -184,7 +193,7 @@ class TableSource:
             values, bad = self._options.reader.read(batch.column(0), kind)
             if bad is not None:
                 return None
-            if kind in ("categorical", "text"):
+            if kind in ("categorical", "text", "image"):
                 # Equal texts become one object.
                 encoded = pc.fill_null(values, "").dictionary_encode()
                 texts = encoded.dictionary.to_numpy(zero_copy_only=False)
@@ -198,14 +207,18 @@ class TableSource:
         """Raw cells of a part, from one thousand rows to some ten thousand at a time."""
         columns = self.spec.input.columns
         names = [column.name for column in columns]
-        for batch in self._rows(part.base, names, self._kept_rows(part.base, part.indices)):
-            found = {}
-            for column, cells in zip(columns, batch.columns, strict=True):
-                values, bad = self._options.reader.read(cells, column.kind)
-                if bad is not None:
-                    raise _changed(self.spec.name)
-                found[column.key] = cell_forms.raw(values, column.kind)
-            yield found
+        for rows in self._rows(part.base, names, self._kept_rows(part.base, part.indices)):
+            for batch in pieces(rows, columns):
+                yield {
+                    column.key: self._raw(cells, column)
+                    for column, cells in zip(columns, batch.columns, strict=True)
+                }
+
+    def _raw(self, cells: pa.Array, column: Column) -> np.ndarray:
+        values, bad = self._options.reader.read(cells, column.kind)
+        if bad is not None or (column.kind == "image" and values.null_count):
+            raise _changed(self.spec.name)
+        return decoded(values, column) if column.kind == "image" else cell_forms.raw(values, column.kind)
 
     def _kept_rows(self, base: str, indices: np.ndarray | None = None) -> np.ndarray | None:
         """Which rows of the files (n,) bool are those at these positions; None for every row."""
@@ -258,7 +271,8 @@ class TableSource:
             last = count if mine is None else int(mine.nonzero()[0][-1]) + 1
             done = 0
             try:
-                for batch in self._table.batches(path, names):
+                for stored in self._table.batches(path, names):
+                    batch = self._located(stored, path)
                     if mine is not None and done < last:
                         mask = mine[done : done + batch.num_rows]
                         if len(mask) == batch.num_rows and mask.any():
@@ -272,6 +286,15 @@ class TableSource:
                 raise unreadable(path, error) from error
             if done < last or (mine is None and done != count):
                 raise _changed(str(path))
+
+    def _located(self, batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+        """Rows of a file, their images by paths that can be opened wherever the rows come from."""
+        folder = folder_of(path, self._options.images.root)
+        for place, name in enumerate(batch.schema.names):
+            if self._scan.kinds.get(name) == "image":
+                cells, _ = self._options.reader.read(batch.column(place), "image")
+                batch = batch.set_column(place, name, located(cells, folder))
+        return batch
 
 
 def _joined(batches: Sequence[Any]) -> Iterator[pa.RecordBatch]:
