@@ -26,6 +26,7 @@ from bigmodel_cli.config.schema import (
     Section,
 )
 from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, Part, Source, SplitName, TargetSpec
+from bigmodel_cli.data.preset_texts import PresetTexts
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data.word_pieces import CountedWords
 from bigmodel_cli.errors import DataError
@@ -61,6 +62,7 @@ def describe(
     *,
     known: DataSpec | None = None,
     texts: Sequence[Column] = (),
+    preset: str = "",
 ) -> DataSpec:
     """The full description: sizes, and the statistics of the training split alone.
 
@@ -70,6 +72,7 @@ def describe(
         prepare: how a table's columns are to become numbers.
         known: an earlier result, from which a table's columns are taken instead of being learned.
         texts: columns of text of an earlier training, whose tokens are taken where the names are the same.
+        preset: from `presets.read`, whose tokens texts become; empty for none.
 
     Raises:
         DataError: numbers that are not finite, or a preparation that does not fit the columns.
@@ -88,7 +91,9 @@ def describe(
         variance = np.var(inputs, axis=0, dtype=np.float64)
         data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
     elif data_input.kind == "table":
-        columns = known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts)
+        columns = (
+            known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts, preset)
+        )
         data_input, targets = replace(data_input, columns=columns), train.targets()
     elif spec.task != "segmentation":
         targets = train.targets()
@@ -216,7 +221,11 @@ def _scaled_target(target: TargetSpec, targets: np.ndarray, scale: str) -> Targe
 
 
 def learn_columns(
-    columns: Sequence[Column], train: SplitData, prepare: Prepare, texts: Sequence[Column] = ()
+    columns: Sequence[Column],
+    train: SplitData,
+    prepare: Prepare,
+    texts: Sequence[Column] = (),
+    preset: str = "",
 ) -> tuple[Column, ...]:
     """How each column becomes numbers, learned in one pass over the training split.
 
@@ -225,6 +234,7 @@ def learn_columns(
         train: the training split, of a source whose input is a table.
         prepare: what the config asks for.
         texts: columns of text whose tokens are known already.
+        preset: whose tokens texts become; empty for none.
 
     Raises:
         DataError: options for a column that is not there, or that its kind does not have.
@@ -241,7 +251,7 @@ def learn_columns(
     missing: Counter[str] = Counter()
     categories = {column.name: Counter[bytes]() for column in columns if column.kind == "categorical"}
     tokens = {
-        column.name: _Tokens(_of(options[column.name], PrepareText))
+        column.name: _tokens(_of(options[column.name], PrepareText), preset)
         for column in columns
         if column.kind == "text"
     }
@@ -299,6 +309,14 @@ def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
     Raises:
         DataError: the config asks for other tokens.
     """
+    if column.preset != before.preset:
+        raise DataError(
+            f"initialize.weights: the tokens of `{column.name}` there are "
+            f"{'those of another preset' if before.preset and column.preset else 'of another kind'}, so that "
+            "its weights would mean other words; begin with a run of the same model and preset"
+        )
+    if column.preset:
+        return column
     for key in ("normalize", "split", "ngrams"):
         asked, had = getattr(wanted, key), getattr(before, key)
         if asked != had:
@@ -469,6 +487,10 @@ def _category(column: Column, counts: Mapping[bytes, int], wanted: PrepareCatego
         buckets=wanted.hash_buckets if encoding == "hash" else 0,
         dimension=0 if encoding == "one_hot" else dimension,
     )
+
+
+def _tokens(wanted: PrepareText, preset: str) -> _Tokens | PresetTexts:
+    return PresetTexts(preset, wanted, LONGEST_TEXT) if preset else _Tokens(wanted)
 
 
 class _Tokens:
