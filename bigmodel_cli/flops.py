@@ -124,6 +124,7 @@ def _rules() -> tuple[tuple[Any, Rule], ...]:
         ((layers.Conv1D, layers.Conv2D, layers.Conv3D), _convolution),
         (layers.MultiHeadAttention, _attention),
         ((layers.LSTM, layers.GRU, layers.SimpleRNN), _recurrent),
+        (layers.ConvLSTM2D, _convolutional_recurrent),
         (layers.Bidirectional, _bidirectional),
         (layers.TimeDistributed, _time_distributed),
     )
@@ -191,6 +192,13 @@ def _recurrent(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int:
     """Every step multiplies the input and the state by their kernels."""
     cell = layer.cell
     return inputs[0][0] * (_size(cell.kernel.shape) + _size(cell.recurrent_kernel.shape))
+
+
+def _convolutional_recurrent(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int:
+    """At every step and place of the state a window of the input and one of the state."""
+    cell = layer.cell
+    height, width = outputs[0][-3:-1]
+    return inputs[0][0] * height * width * (_size(cell.kernel.shape) + _size(cell.recurrent_kernel.shape))
 
 
 def _bidirectional(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int | None:

@@ -90,6 +90,11 @@ def describe(
         mean = _finite_mean(inputs, spec, "feature", data_input.names)
         variance = np.var(inputs, axis=0, dtype=np.float64)
         data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
+    elif data_input.kind == "tabular":
+        means, variance = _over_time(train, data_input.shape[-1])
+        mean = _finite_mean(means[None], spec, "feature", [str(feature) for feature in range(len(means))])
+        data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
+        targets = train.targets()
     elif data_input.kind == "table":
         columns = (
             known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts, preset)
@@ -188,6 +193,24 @@ def _refuse_preparation(spec: DataSpec, prepare: Prepare) -> None:
                 "which "
                 "the model scales itself; leave it out"
             )
+
+
+def _over_time(train: SplitData, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (features,) float64 of sequences, over their steps, too: of the last axis.
+
+    Batch by batch, for sequences may not fit in memory (Chan, Golub and LeVeque 1983, equation 1.5).
+    """
+    import numpy as np
+
+    count, mean, squares = 0, np.zeros(features), np.zeros(features)
+    for inputs, _ in train.batches():
+        rows = np.asarray(inputs, np.float64).reshape(-1, features)
+        change = rows.mean(axis=0) - mean
+        whole = count + len(rows)
+        squares += rows.var(axis=0) * len(rows) + change**2 * count * len(rows) / whole
+        mean = mean + change * len(rows) / whole
+        count = whole
+    return mean, squares / count
 
 
 def _finite_mean(array: np.ndarray, spec: DataSpec, what: str, names: Sequence[str]) -> tuple[float, ...]:

@@ -88,7 +88,7 @@ def test_a_run_needs_no_preset(folder, bigmodel, monkeypatch):
     done = bigmodel("evaluate", "a", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["scores"]["accuracy"]["value"] == 1.0
-    Path("new.csv").write_text("text,stars\na very bad fox,5\n,\nGOOD film,1\n")
+    Path("new.csv").write_text("text,stars\na very bad fox,5\n,3\nGOOD film,1\n")
     done = bigmodel("predict", "a", "new.csv", "--json", "--explain", "occlusion")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)["predictions"]
@@ -221,7 +221,8 @@ def test_packages_that_are_not_there_are_told_before_data_is_read(bigmodel, writ
         (["dataset.prepare.text.length=13"], "13 tokens are more than the preset takes; set at most 12"),
         (["dataset.columns={text: ignore}"], "takes one column of text, but dataset `csv` has none"),
         (["dataset={name: csv, path: reviews.csv, "
-          "columns: {text: text, stars: ignore, label: ignore}, target: text, task: language_model}"], "is for classification, labels and regression.*use `gpt`"),
+          "columns: {text: text, stars: ignore, label: ignore}, target: text, task: language_model}"],
+         "is for classification, labels and regression.*use `gpt`"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(folder, bigmodel, monkeypatch, overrides, message):
