@@ -51,7 +51,7 @@ def test_arrays_are_predicted_and_explained(folder, bigmodel, monkeypatch):
     assert done.exit_code == 0, done.stderr
     assert [one["prediction"] for one in json.loads(done.stdout)["predictions"]] == ["rising", "falling"]
     table = Path("a/predictions/explanations/integrated_gradients/000000_new.npy[0].csv")
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     np.testing.assert_allclose([float(row["value"]) for row in rows], rising, atol=1e-5)
     assert any(float(row["score"]) for row in rows)
 
