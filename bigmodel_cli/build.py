@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli import components, rundir, validation
+from bigmodel_cli import components, presets, rundir, validation
 from bigmodel_cli.columns import Column
 from bigmodel_cli.config.document import Document, KeyPath, dotted
 from bigmodel_cli.config.schema import Config
@@ -95,13 +95,18 @@ def load_data(config: Config, known: DataSpec | None = None) -> Data:
         DataError: it is not there, cannot be read, or does not give the splits asked for.
     """
     dataset = config.dataset
+    # First, for it takes less time than data, and may not be there.
+    preset = _preset(config) if known is None else ""
     source = open_source(config)
     self_supervised = is_self_supervised(components.find("models", config.model.name))
     if self_supervised:
         _require_reconstructable(config, source.spec)
+    _require_text(config, source.spec)
     splits = divide(config, source)
     with data_errors_told():
-        spec = statistics.describe(source, splits, dataset.prepare, known=known, texts=_earlier_texts(config))
+        spec = statistics.describe(
+            source, splits, dataset.prepare, known=known, texts=_earlier_texts(config), preset=preset
+        )
     spec = replace(spec, name=dataset.name)
     if self_supervised:
         spec = reconstructed(spec, config.model.name)
@@ -138,6 +143,34 @@ def _require_reconstructable(config: Config, spec: DataSpec) -> None:
         raise DataError(
             f"dataset.prepare.target.scale: `{prepare.target.scale}` scales targets, and model "
             f"`{config.model.name}` learns the inputs; leave it `none`"
+        )
+
+
+def _preset(config: Config) -> str:
+    """What of the model's KerasHub preset is no weight; empty for other models."""
+    return presets.read(config.model.parameters["preset"]) if config.model.name == presets.MODEL else ""
+
+
+def _require_text(config: Config, spec: DataSpec) -> None:
+    """Refuse data that a KerasHub preset cannot take, before it is read.
+
+    Raises:
+        ModelError: there is no column of text, or several, or the tokens themselves are to be learned.
+    """
+    if config.model.name != presets.MODEL:
+        return
+    texts = text_columns(spec)
+    if len(texts) != 1:
+        named = ", ".join(column.name for column in texts) if texts else "none"
+        raise ModelError(
+            f"model.name: `{presets.MODEL}` takes one column of text, but dataset `{config.dataset.name}` "
+            f"has {named}; name it with dataset.columns: {{NAME: text}}, and leave others out with "
+            "{NAME: ignore}"
+        )
+    if is_language(spec):
+        raise ModelError(
+            f"model.name: `{presets.MODEL}` is for classification, labels and regression, but dataset "
+            f"`{config.dataset.name}` is for {spec.task}; use `gpt` or `transformer`, or another dataset.task"
         )
 
 

@@ -97,14 +97,15 @@ class Column:
         parts: of a date, what becomes numbers.
         encoding: of a category.
         vocabulary: known categories, the most frequent first; tokens of a text, likewise.
-        buckets: of hashing, the one for missing cells included.
+        buckets: of hashing, the one for missing cells included; of a preset, its tokens.
         dimension: numbers that a category or a token becomes in an embedding.
         length: tokens of a text that are kept.
         normalize: what Keras' TextVectorization does to a text first (its `standardize`), or `none`.
-        split: what a token is: `whitespace`, `character` or `word_piece`.
+        split: what a token is: `whitespace`, `character`, `word_piece`, or `preset` for those of a preset.
         ngrams: longest run of tokens that is a token of its own; 1 for none.
         shape: of an image, (height, width, channels); else empty.
         resize: how images of another size are brought to that one, see `contracts.Resize`.
+        preset: of a text, what of a KerasHub preset is no weight (`presets.read`); empty for none.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Column:
     ngrams: int = 1
     shape: tuple[int, ...] = ()
     resize: Literal["stretch", "crop", "pad"] = "stretch"
+    preset: str = ""
 
     @property
     def key(self) -> str:
@@ -138,7 +140,8 @@ class Column:
     @property
     def ids(self) -> int:
         """Number of ids of a category, or of tokens: padding or missing, unseen, then those known."""
-        return self.buckets if self.encoding == "hash" else len(self.vocabulary) + 2
+        own = self.encoding == "hash" or self.preset
+        return self.buckets if own else len(self.vocabulary) + 2
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Column:

@@ -81,10 +81,11 @@ class InputSpec:
         shape: without the batch axis; images are (height, width, channels), a table's rows (columns,).
         dtype: numpy name; images are uint8, 0 to 255; empty for a table, whose columns have their own.
         kind: what the numbers mean, by which a model decides whether it can take them: `image`; `tabular`,
-            one vector of numbers; `table`, named columns of several kinds.
+            one vector of numbers, or a sequence of them, (time, features), or of pictures, (time, height,
+            width, channels); `table`, named columns of several kinds.
         names: of the features, for tabular inputs of shape (features,).
-        mean: per feature over the training split; tabular inputs only, else empty.
-        variance: per feature over the training split; tabular inputs only, else empty.
+        mean: per feature, the last axis, over the training split; tabular inputs only, else empty.
+        variance: likewise.
         columns: of a table, in order; else empty.
         resize: how images of another size were brought to this one.
     """

@@ -100,6 +100,8 @@ def _multiply_adds(operation: Any, inputs: list[Shape], outputs: list[Shape]) ->
         if isinstance(operation, kind):
             unknown = any(size is None for shape in (*inputs, *outputs) for size in shape)
             return None if unknown else rule(operation, inputs, outputs)
+    if (of_hub := _KERAS_HUB.get(type(operation).__name__)) is not None:
+        return of_hub(operation, inputs, outputs)
     if type(operation).__name__ in _PRODUCTS:
         return None
     # What has no rule is element-wise, unless it holds a matrix.
@@ -122,6 +124,7 @@ def _rules() -> tuple[tuple[Any, Rule], ...]:
         ((layers.Conv1D, layers.Conv2D, layers.Conv3D), _convolution),
         (layers.MultiHeadAttention, _attention),
         ((layers.LSTM, layers.GRU, layers.SimpleRNN), _recurrent),
+        (layers.ConvLSTM2D, _convolutional_recurrent),
         (layers.Bidirectional, _bidirectional),
         (layers.TimeDistributed, _time_distributed),
     )
@@ -178,10 +181,24 @@ def _attention(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int | N
     return projections + pairs
 
 
+def _encoder(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int | None:
+    """Attention and two dense layers at each position."""
+    attention = _attention(layer._self_attention_layer, [inputs[0], inputs[0]], outputs)
+    dense = (layer._feedforward_intermediate_dense, layer._feedforward_output_dense)
+    return None if attention is None else attention + inputs[0][0] * sum(_size(x.kernel.shape) for x in dense)
+
+
 def _recurrent(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int:
     """Every step multiplies the input and the state by their kernels."""
     cell = layer.cell
     return inputs[0][0] * (_size(cell.kernel.shape) + _size(cell.recurrent_kernel.shape))
+
+
+def _convolutional_recurrent(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int:
+    """At every step and place of the state a window of the input and one of the state."""
+    cell = layer.cell
+    height, width = outputs[0][-3:-1]
+    return inputs[0][0] * height * width * (_size(cell.kernel.shape) + _size(cell.recurrent_kernel.shape))
 
 
 def _bidirectional(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> int | None:
@@ -194,3 +211,10 @@ def _time_distributed(layer: Any, inputs: list[Shape], outputs: list[Shape]) -> 
     """The layer inside, at each step."""
     once = _multiply_adds(layer.layer, [shape[1:] for shape in inputs], [shape[1:] for shape in outputs])
     return None if once is None else inputs[0][0] * once
+
+
+# By name: the package is not always there.
+_KERAS_HUB: Mapping[str, Rule] = {
+    "TransformerEncoder": _encoder,
+    "PositionEmbedding": lambda layer, inputs, outputs: 0,
+}

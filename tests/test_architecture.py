@@ -46,6 +46,8 @@ LAYERS = (
         "reconstruction",
         "latent_draw",
         "text_pieces",
+        "presets",
+        "preset_tokens",
         "flops",
         "metrics",
         "projection",

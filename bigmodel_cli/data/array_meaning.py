@@ -167,19 +167,19 @@ def _is_image(array: np.ndarray, place: str, kind: AskedKind) -> bool:
             "dataset "
             "for tables such as `csv` or `parquet`"
         )
-    if array.ndim > 4:
+    if array.ndim > 5:
         raise DataError(
-            f"dataset: {place}: the inputs are {found}; at most (examples, height, width, channels) can be "
-            "used"
+            f"dataset: {place}: the inputs are {found}; at most (examples, time, height, width, channels) "
+            "can be used"
         )
     if 0 in array.shape[1:]:
         raise DataError(f"dataset: {place}: the inputs are {found}: an example has no numbers")
-    if kind == "image" and (array.dtype != np.uint8 or array.ndim < 3):
+    if kind == "image" and (array.dtype != np.uint8 or array.ndim not in (3, 4)):
         raise DataError(
             f"dataset.kind: {place}: the inputs are {found}; images must be uint8 from 0 to 255, of shape "
             "(examples, height, width) or (examples, height, width, channels)"
         )
-    image = kind != "tabular" and array.dtype == np.uint8 and array.ndim > 2
+    image = kind != "tabular" and array.dtype == np.uint8 and array.ndim in (3, 4)
     if image and array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]:
         raise DataError(
             f"dataset: {place}: the images are {found}, channels first; put them last "

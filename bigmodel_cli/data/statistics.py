@@ -26,6 +26,7 @@ from bigmodel_cli.config.schema import (
     Section,
 )
 from bigmodel_cli.contracts import LANGUAGE_TASKS, DataSpec, Part, Source, SplitName, TargetSpec
+from bigmodel_cli.data.preset_texts import PresetTexts
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data.word_pieces import CountedWords
 from bigmodel_cli.errors import DataError
@@ -61,6 +62,7 @@ def describe(
     *,
     known: DataSpec | None = None,
     texts: Sequence[Column] = (),
+    preset: str = "",
 ) -> DataSpec:
     """The full description: sizes, and the statistics of the training split alone.
 
@@ -70,6 +72,7 @@ def describe(
         prepare: how a table's columns are to become numbers.
         known: an earlier result, from which a table's columns are taken instead of being learned.
         texts: columns of text of an earlier training, whose tokens are taken where the names are the same.
+        preset: from `presets.read`, whose tokens texts become; empty for none.
 
     Raises:
         DataError: numbers that are not finite, or a preparation that does not fit the columns.
@@ -87,8 +90,15 @@ def describe(
         mean = _finite_mean(inputs, spec, "feature", data_input.names)
         variance = np.var(inputs, axis=0, dtype=np.float64)
         data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
+    elif data_input.kind == "tabular":
+        means, variance = _over_time(train, data_input.shape[-1])
+        mean = _finite_mean(means[None], spec, "feature", [str(feature) for feature in range(len(means))])
+        data_input = replace(data_input, mean=mean, variance=tuple(map(float, variance)))
+        targets = train.targets()
     elif data_input.kind == "table":
-        columns = known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts)
+        columns = (
+            known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts, preset)
+        )
         data_input, targets = replace(data_input, columns=columns), train.targets()
     elif spec.task != "segmentation":
         targets = train.targets()
@@ -185,6 +195,24 @@ def _refuse_preparation(spec: DataSpec, prepare: Prepare) -> None:
             )
 
 
+def _over_time(train: SplitData, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (features,) float64 of sequences, over their steps, too: of the last axis.
+
+    Batch by batch, for sequences may not fit in memory (Chan, Golub and LeVeque 1983, equation 1.5).
+    """
+    import numpy as np
+
+    count, mean, squares = 0, np.zeros(features), np.zeros(features)
+    for inputs, _ in train.batches():
+        rows = np.asarray(inputs, np.float64).reshape(-1, features)
+        change = rows.mean(axis=0) - mean
+        whole = count + len(rows)
+        squares += rows.var(axis=0) * len(rows) + change**2 * count * len(rows) / whole
+        mean = mean + change * len(rows) / whole
+        count = whole
+    return mean, squares / count
+
+
 def _finite_mean(array: np.ndarray, spec: DataSpec, what: str, names: Sequence[str]) -> tuple[float, ...]:
     mean = tuple(map(float, array.mean(axis=0, dtype="float64")))
     wrong = [names[i] for i, value in enumerate(mean) if not math.isfinite(value)]
@@ -216,7 +244,11 @@ def _scaled_target(target: TargetSpec, targets: np.ndarray, scale: str) -> Targe
 
 
 def learn_columns(
-    columns: Sequence[Column], train: SplitData, prepare: Prepare, texts: Sequence[Column] = ()
+    columns: Sequence[Column],
+    train: SplitData,
+    prepare: Prepare,
+    texts: Sequence[Column] = (),
+    preset: str = "",
 ) -> tuple[Column, ...]:
     """How each column becomes numbers, learned in one pass over the training split.
 
@@ -225,6 +257,7 @@ def learn_columns(
         train: the training split, of a source whose input is a table.
         prepare: what the config asks for.
         texts: columns of text whose tokens are known already.
+        preset: whose tokens texts become; empty for none.
 
     Raises:
         DataError: options for a column that is not there, or that its kind does not have.
@@ -241,7 +274,7 @@ def learn_columns(
     missing: Counter[str] = Counter()
     categories = {column.name: Counter[bytes]() for column in columns if column.kind == "categorical"}
     tokens = {
-        column.name: _Tokens(_of(options[column.name], PrepareText))
+        column.name: _tokens(_of(options[column.name], PrepareText), preset)
         for column in columns
         if column.kind == "text"
     }
@@ -299,6 +332,14 @@ def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
     Raises:
         DataError: the config asks for other tokens.
     """
+    if column.preset != before.preset:
+        raise DataError(
+            f"initialize.weights: the tokens of `{column.name}` there are "
+            f"{'those of another preset' if before.preset and column.preset else 'of another kind'}, so that "
+            "its weights would mean other words; begin with a run of the same model and preset"
+        )
+    if column.preset:
+        return column
     for key in ("normalize", "split", "ngrams"):
         asked, had = getattr(wanted, key), getattr(before, key)
         if asked != had:
@@ -469,6 +510,10 @@ def _category(column: Column, counts: Mapping[bytes, int], wanted: PrepareCatego
         buckets=wanted.hash_buckets if encoding == "hash" else 0,
         dimension=0 if encoding == "one_hot" else dimension,
     )
+
+
+def _tokens(wanted: PrepareText, preset: str) -> _Tokens | PresetTexts:
+    return PresetTexts(preset, wanted, LONGEST_TEXT) if preset else _Tokens(wanted)
 
 
 class _Tokens:

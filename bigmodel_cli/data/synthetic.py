@@ -178,6 +178,47 @@ def multi_label(
     return ArraySource(spec, {"all": (inputs.astype(np.float32), targets.astype(np.float32))})
 
 
+def chirps(
+    seed: int,
+    *,
+    examples: Examples = 2000,
+    length: Annotated[int, Field(ge=8, le=100_000)] = 32,
+    noise: Annotated[float, Field(ge=0)] = 0.5,
+) -> ArraySource:
+    """Tones whose pitch rises or falls, sequences (length, 1): to be told apart by their order alone.
+
+    Frequencies run linearly between 1 and length / 8 cycles in the length, from a random phase on. A falling
+    tone is a rising one backwards, so that the same values occur in both classes; and because
+    of the phase each single step has the same distribution in both, so that no linear model does better
+    than chance.
+
+    Args:
+        examples: number of tones, half of them rising on average.
+        length: steps of a tone.
+        noise: standard deviation of the normal noise; the tone's is 0.7.
+    """
+    import numpy as np
+
+    from bigmodel_cli.data.arrays import ArraySource
+
+    generator = np.random.default_rng(seed)
+    time = np.linspace(0, 1, length, endpoint=False)
+    cycles = time + (length / 8 - 1) * time**2 / 2
+    phases = generator.random((examples, 1))
+    labels = generator.integers(0, 2, examples, np.int32)
+    rising = np.sin(2 * np.pi * (cycles + phases))
+    tones = np.where(labels[:, None] == 0, rising, rising[:, ::-1])
+    tones = tones + noise * generator.standard_normal(tones.shape)
+    spec = DataSpec(
+        name="chirps",
+        origin=_origin(seed),
+        task="classification",
+        input=InputSpec((length, 1), "float32", "tabular"),
+        target=TargetSpec((), "int32", ("rising", "falling")),
+    )
+    return ArraySource(spec, {"all": (tones[..., None].astype(np.float32), labels)})
+
+
 def random(
     seed: int,
     *,

@@ -75,7 +75,7 @@ def attributor(restored: Restored) -> Callable[[np.ndarray, int], Attribution]:
     """Integrated gradients of a run's logits (or values) by its pixels or numbers.
 
     The baseline is a black image, as in section 6.1 of the paper; of a vector the mean of the training
-    split.
+    split, and of a sequence that at each step.
 
     Args:
         restored: a run on images or vectors.
@@ -85,5 +85,5 @@ def attributor(restored: Restored) -> Callable[[np.ndarray, int], Attribution]:
     """
     score = Score(on_floats(restored, logits(restored.model)), METHOD)
     spec = restored.spec.input
-    baseline = np.zeros(spec.shape) if spec.kind == "image" else np.asarray(spec.mean).reshape(spec.shape)
+    baseline = np.zeros(spec.shape) if spec.kind == "image" else np.broadcast_to(spec.mean, spec.shape)
     return lambda point, index: integrate(score, np.asarray(point, np.float64), baseline, index)

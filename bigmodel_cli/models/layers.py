@@ -87,6 +87,8 @@ def describe_input(data: DataSpec) -> str:
     """`28x28x1 images` or `4 tabular features`, for messages."""
     if data.input.kind == "image":
         return "x".join(map(str, data.input.shape)) + " images"
+    if len(data.input.shape) > 1:
+        return f"sequences of {data.input.shape[0]} times {'x'.join(map(str, data.input.shape[1:]))} numbers"
     count = data.input.shape[0]
     what = "table column" if data.input.kind == "table" else "tabular feature"
     return f"{count} {what}{'s' if count > 1 else ''}"
@@ -181,9 +183,23 @@ def features(
                 f" {_OTHER_MODELS['image']}"
             )
         return inputs, keras.layers.Flatten(name="flatten", dtype="float32")(scaled_image(inputs, 0, 1))
+    if len(data.input.shape) == 1:
+        return inputs, numbers(inputs, data, standardize)
+    if not flatten:
+        raise ModelError(
+            f"model.name: `{model_name}` takes a vector of features, but dataset `{data.name}` gives"
+            f" {describe_input(data)}; use `lstm`, `gru` or `wavenet`, or another dataset"
+        )
+    return inputs, keras.layers.Flatten(name="flatten", dtype="float32")(numbers(inputs, data, standardize))
+
+
+def numbers(inputs: keras.KerasTensor, data: DataSpec, standardize: bool) -> keras.KerasTensor:
+    """Numbers in the shape of the input, float32: standardized by feature, the last axis, or as they are."""
+    import keras
+
     if standardize:
-        return inputs, standardized(inputs, data)
-    return inputs, keras.layers.Identity(name="features", dtype="float32")(inputs)
+        return standardized(inputs, data)
+    return keras.layers.Identity(name="features", dtype="float32")(inputs)
 
 
 def output_head(

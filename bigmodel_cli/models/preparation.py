@@ -161,6 +161,10 @@ def _tokens(column: Column, cells: keras.KerasTensor) -> keras.KerasTensor:
     """Token ids (batch, length) int32: 0 where the text has ended, 1 for unseen, then the vocabulary."""
     import keras
 
+    if column.preset:
+        from bigmodel_cli.preset_tokens import PresetTokens
+
+        return PresetTokens(column.preset, column.length)(cells)
     if column.split == "word_piece":
         from bigmodel_cli.text_pieces import WordPieces
 

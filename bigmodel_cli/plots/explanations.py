@@ -89,7 +89,8 @@ def _scale(values: Array, look: Look) -> tuple[Colormap, Normalize, str]:
 
     strength = np.abs(values)
     largest = float(strength.max(initial=0.0)) or 1.0
-    most = float(np.quantile(strength, _CLIPPED))
+    # An empty text has no words.
+    most = float(np.quantile(strength, _CLIPPED)) if strength.size else 0.0
     top = most if 0 < most * _OUTLIER < largest else largest
 
     def shade(color: str, alpha: float) -> Any:

@@ -95,6 +95,8 @@ class Facts:
         taken = self.spec.input
         if taken.kind == "image":
             return f"{'x'.join(map(str, taken.shape))} image, {taken.dtype}"
+        if len(taken.shape) > 1:
+            return f"{'x'.join(map(str, taken.shape))} sequence of numbers"
         what = {"table": "column", "tabular": "number"}[taken.kind]
         return f"{taken.shape[0]} {what}{'s' if taken.shape[0] > 1 else ''}"
 

@@ -15,6 +15,7 @@ from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.devices import Choice, Devices, choose
 from bigmodel_cli.flops import Flops, count_flops
+from bigmodel_cli.models import pretrained
 from bigmodel_cli.summary import activations, cost
 from bigmodel_cli.summary.calibration import calibrate
 from bigmodel_cli.summary.cost import Memory
@@ -166,7 +167,8 @@ def summarize(
 def _bare_model(config: Config, data: DataSpec, precision: Precision) -> keras.Model:
     # Weights that are made in this scope have a shape and no values: a billion of them take no memory.
     scope = keras.StatelessScope(initialize_variables=False)
-    return build.build_model(config, data, precision, scope)
+    with pretrained.left_out():
+        return build.build_model(config, data, precision, scope)
 
 
 def _training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from bigmodel_cli.devices import Choice, Devices, choose
 from bigmodel_cli.engine import out_of_memory
 from bigmodel_cli.errors import DataError, TrainingFailedError, UsageError
 from bigmodel_cli.flops import count_flops
+from bigmodel_cli.models import pretrained
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import agreement, batch_size
 from bigmodel_cli.training.beginning import Beginning, beginning
@@ -46,6 +48,12 @@ def prepare(config: Config, resumed: Run | None = None, backend: Choice | None =
     Raises:
         BigmodelError: anything that would make training fail at its first step.
     """
+    # A run that goes on has its weights in its checkpoint; those that it began with may be gone.
+    with pretrained.left_out() if resumed is not None else nullcontext():
+        return _prepared(config, resumed, backend)
+
+
+def _prepared(config: Config, resumed: Run | None, backend: Choice | None) -> Plan:
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = choose(config.training.devices)

@@ -55,6 +55,8 @@ def test_the_kind_that_is_asked_for():
     assert (spec.kind, spec.shape, spec.dtype) == ("tabular", (2, 5, 6), "float32")
     with pytest.raises(DataError, match=r"dataset.kind: file all: .* \(12, 5, 6\); images must be uint8"):
         meaning_of(numbers(12, 5, 6), LABELS, kind="image")
+    spec = meaning_of(numbers(12, 3, 5, 6, 1, dtype="uint8"), LABELS).spec.input
+    assert (spec.kind, spec.shape, spec.dtype) == ("tabular", (3, 5, 6, 1), "float32")
     (note,) = (line for line in meaning_of(numbers(12, 5, 6), LABELS).notes if "images" in line)
     assert note.startswith("inputs float32 (5, 6) are taken as numbers")
 
@@ -66,7 +68,7 @@ def test_the_kind_that_is_asked_for():
             numbers(12, 3, 32, 40, dtype="uint8"),
             r"channels first; put them last \(numpy.moveaxis\(",
         ),
-        (numbers(12, 1, 1, 1, 1), r"float32 \(12, 1, 1, 1, 1\); at most"),
+        (numbers(12, 1, 1, 1, 1, 1), r"float32 \(12, 1, 1, 1, 1, 1\); at most"),
         (np.array(["a"] * 12), "not numbers; turn them into numbers, or use a dataset for tables"),
         (np.array([object()] * 12), "the inputs are object"),
         (np.zeros((12, 0)), "an example has no numbers"),

@@ -69,6 +69,27 @@ def test_standardizing_counts_what_is_filled_in():
     assert learned.factor == pytest.approx(1 / filled.std())
 
 
+def test_features_of_sequences_are_those_of_all_steps():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(50, 6, 2)) * [1, 100] + [5, 1e6]).astype(np.float32)
+    spec = DataSpec(
+        "s",
+        "here",
+        "regression",
+        InputSpec((6, 2), "float32", "tabular"),
+        TargetSpec((1,), "float32", ("y",)),
+    )
+    source = ArraySource(
+        spec, {"train": (x, np.zeros((50, 1), np.float32)), "test": (x, np.ones((50, 1), np.float32))}
+    )
+    splits = split(source, splits={}, validation_fraction=0.2, test_fraction=0.2, limit=None, seed=0)
+    found = describe(source, splits).input
+    seen = splits["train"].arrays()[0].astype(np.float64).reshape(-1, 2)
+    assert 0 < len(seen) < 300
+    np.testing.assert_allclose(found.mean, seen.mean(axis=0))
+    np.testing.assert_allclose(found.variance, seen.var(axis=0))
+
+
 def test_min_max():
     learned = learn("numeric", NUMBERS, numeric={"scale": "min_max"})
     assert (learned.shift, learned.factor) == (1.0, pytest.approx(1 / 99))

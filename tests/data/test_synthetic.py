@@ -91,8 +91,33 @@ def test_multi_label_has_examples_with_several_labels_and_with_none():
         synthetic.multi_label(0, mean_labels=9)
 
 
+def test_chirps_differ_by_their_order_alone():
+    inputs, targets = everything(synthetic.chirps(3, examples=4000, length=32, noise=0.0))
+    assert inputs.shape == (4000, 32, 1) and inputs.dtype == np.float32
+    tones = inputs[..., 0]
+    rising, falling = tones[targets == 0], tones[targets == 1]
+    assert 0.45 < targets.mean() < 0.55
+    # At each step the same in both classes, so that no linear model can do better than chance.
+    np.testing.assert_allclose(rising.mean(axis=0), falling.mean(axis=0), atol=0.1)
+    np.testing.assert_allclose(rising.std(axis=0), falling.std(axis=0), atol=0.06)
+    # Backwards a falling tone rises: its last half turns more often than its first.
+    turns = [np.count_nonzero(np.diff(np.sign(part)), axis=1) for part in (falling[:, ::-1], rising)]
+    np.testing.assert_allclose(turns[0].mean(), turns[1].mean(), rtol=0.03)
+    first, last = (np.count_nonzero(np.diff(np.sign(rising[:, part])), axis=1).mean() for part in
+                   (slice(16), slice(16, 32)))  # fmt: skip
+    assert last > 1.4 * first
+
+
 @pytest.mark.parametrize(
-    "build", [synthetic.linear, synthetic.friedman, synthetic.blobs, synthetic.multi_label, synthetic.random]
+    "build",
+    [
+        synthetic.linear,
+        synthetic.friedman,
+        synthetic.blobs,
+        synthetic.chirps,
+        synthetic.multi_label,
+        synthetic.random,
+    ],
 )
 def test_the_seed_decides(build):
     first, again, other = (everything(build(seed)) for seed in (7, 7, 8))

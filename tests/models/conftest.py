@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec
+from bigmodel_cli.columns import Column
+from bigmodel_cli.contracts import DataSpec, InputSpec, TargetSpec, Task
 
 
 @pytest.fixture
@@ -61,3 +62,40 @@ def bfloat16() -> Iterator[None]:
     keras.config.set_dtype_policy("mixed_bfloat16")
     yield
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def sequences() -> Callable[..., DataSpec]:
+    """Numbers of a shape (time, ..., features) with two classes; all features have mean 1 and variance 4."""
+
+    def make(*shape: int) -> DataSpec:
+        features = shape[-1]
+        return DataSpec(
+            "measured",
+            "made up",
+            "classification",
+            InputSpec(shape, "float32", "tabular", (), (1.0,) * features, (4.0,) * features),
+            TargetSpec((), "int32", ("a", "b"), counts=(1, 1)),
+        )
+
+    return make
+
+
+@pytest.fixture
+def texts() -> Callable[..., DataSpec]:
+    """Columns of text of four words, for two classes or as a language model."""
+
+    def make(length: int = 6, task: Task = "classification", columns: int = 1) -> DataSpec:
+        names = tuple(f"t{index}" for index in range(columns))
+        vocabulary = ("w0", "w1", "w2", "w3")
+        found = tuple(
+            Column(name, "text", vocabulary=vocabulary, length=length, dimension=64) for name in names
+        )
+        target = TargetSpec((), "int32", ("a", "b"), counts=(1, 1))
+        if task != "classification":
+            target = TargetSpec((length,), "int32", ("[END]", "[UNK]", *vocabulary), counts=(1,) * 6)
+        return DataSpec(
+            "texts", "made up", task, InputSpec((columns,), "", "table", names, columns=found), target
+        )
+
+    return make

@@ -77,6 +77,13 @@ def test_words_stand_in_lines_on_their_colours(tmp_path: Path, figures: list[Any
         assert text.get_window_extent(renderer).width <= patch.get_window_extent(renderer).width * 1.05
 
 
+def test_an_empty_text_has_a_picture(tmp_path: Path) -> None:
+    path = plots.text_attribution(
+        {"t": ((), np.zeros(0))}, tmp_path / "a.png", title="nothing", label="added"
+    )
+    assert path.stat().st_size > 0
+
+
 def test_long_and_several_texts(tmp_path: Path, figures: list[Any]) -> None:
     texts = {
         "title": (["x" * 200], np.array([0.3])),

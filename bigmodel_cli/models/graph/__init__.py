@@ -12,7 +12,7 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.models.graph.expansion import Expansion
 from bigmodel_cli.models.graph.items import Problem
 from bigmodel_cli.models.graph.reading import Reader
-from bigmodel_cli.models.layers import features, output_head, raw_input, scaled_image
+from bigmodel_cli.models.layers import features, numbers, output_head, raw_input, scaled_image
 
 if TYPE_CHECKING:
     import keras
@@ -66,6 +66,9 @@ def layers(data: DataSpec, *, layers: Layers, scale: bool = True, head: bool = T
     if data.input.kind == "image":
         inputs: Any = raw_input(data)
         x = scaled_image(inputs, 0, 1 if scale else 255)
+    elif len(data.input.shape) > 1:
+        inputs = raw_input(data)
+        x = numbers(inputs, data, scale)
     else:
         inputs, x = features(data, "layers", flatten=False, standardize=scale)
     x = build(nodes, x, head=head, data=data)
