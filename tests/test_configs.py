@@ -37,7 +37,7 @@ class TestConfig:
     def test_says_its_command_time_and_score(self, path):
         text = comment(path)
         assert f"bigmodel train {path.relative_to(ROOT)}\n" in text
-        assert re.search(r"\b(\d+|an?) (s|seconds|minutes?|hours?)\b", text), "how long it takes"
+        assert re.search(r"\b((\d+|an?) (s|seconds|minutes?|hours?)|weeks)\b", text), "how long it takes"
         assert re.search(r"test (accuracy|R2|MSE|RMSE|perplexity)\b.*\d", text), "what it reaches"
 
 

@@ -21,6 +21,8 @@ table { border-collapse: collapse; width: 100%; margin: 1.5rem 0 .5rem; font-var
 caption { text-align: left; font-size: 1.05rem; font-weight: 600; padding-bottom: .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0;
   border-bottom: 1px solid var(--line); }
+/* The last column holds what may be long: for it, `anywhere` would break the others letter by letter. */
+th:not(:last-child), td:not(:last-child) { overflow-wrap: break-word; }
 thead th { color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 500; }
 .number { text-align: right; white-space: nowrap; }

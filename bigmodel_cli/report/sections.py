@@ -158,11 +158,12 @@ def _epochs(facts: Facts) -> Table:
         chosen[kept] = "kept"
     left_out = {"epoch", "seconds", "examples_per_second", "data_wait", "best"}
     names = [name for name in facts.history[-1] if name not in left_out]
+    # A measure a row: of several targets they would be too many columns for a screen.
+    columns = ("measure", *(f"epoch {epoch} ({what})" for epoch, what in sorted(chosen.items())))
     rows = [
-        (f"{epoch} ({what})", *(_number(facts.history[epoch - 1].get(name)) for name in names))
-        for epoch, what in sorted(chosen.items())
+        (label(name), *(_number(facts.history[epoch - 1].get(name)) for epoch in sorted(chosen)))
+        for name in names
     ]
-    columns = ("epoch", *map(label, names))
     return Table("Epochs", columns, tuple(rows), right=tuple(range(1, len(columns))))
 
 
