@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Literal
@@ -25,6 +25,10 @@ Backend = Literal["tensorflow", "jax"]
 
 START_TIMEOUT = 300
 """Seconds that a process waits for the others of its job."""
+
+OPTIONAL = ("sklearn", "pandas", "matplotlib.pyplot", "scipy", "jax")
+"""What Keras and TensorFlow import only because it is there, for parts that no command uses (wrappers for
+scikit-learn, pictures of their own, the preprocessing of Keras 2, models of JAX in TensorFlow Lite)."""
 
 READY = "BIGMODEL_READY_FD"
 """Environment variable with the number of an open file descriptor, which is closed when all have met."""
@@ -102,8 +106,10 @@ def start(
         os.environ["XLA_FLAGS"] = (
             f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
         )
+    # JAX needs scipy.
+    spared = [name for name in OPTIONAL if backend == "tensorflow" or name not in ("scipy", "jax")]
     try:
-        with _held_back():
+        with _held_back(), _spared(spared):
             if cluster is not None:
                 _join(cluster, timeout)
             import keras
@@ -121,6 +127,24 @@ def start(
             f"{'[jax]' if backend == 'jax' else ''}`"
         ) from error
     return tf
+
+
+@contextmanager
+def _spared(names: Iterable[str]) -> Iterator[None]:
+    """Let `import` not find these modules in the block, unless they are imported already.
+
+    A third to a half of the time that Keras and TensorFlow take to start goes into them; whoever needs one
+    imports it afterwards.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    # None in sys.modules is Python's own way to say so: `import` raises ModuleNotFoundError.
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            if sys.modules.get(name) is None:
+                sys.modules.pop(name, None)
 
 
 @contextmanager

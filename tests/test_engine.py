@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,3 +133,21 @@ def test_what_hangs_is_waited_for_so_long() -> None:
 ])  # fmt: skip
 def test_what_an_error_means(error: Exception, memory: bool, contact: bool) -> None:
     assert (engine.out_of_memory(error), engine.lost_contact(error)) == (memory, contact)
+
+
+def test_what_no_command_needs_of_keras_is_not_imported_and_stays_there_for_others() -> None:
+    code = """
+import sys
+from bigmodel_cli import engine
+engine.start()
+assert not {"sklearn", "scipy", "pandas", "matplotlib.pyplot"} & set(sys.modules), "imported"
+import keras, matplotlib.pyplot, numpy, scipy, sklearn.metrics
+assert matplotlib.pyplot.figure and sklearn.metrics.f1_score
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+model.fit(numpy.zeros((4, 2)), numpy.ones((4, 1)), verbose=0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
