@@ -21,8 +21,8 @@ from bigmodel_cli.devices import Devices
 from bigmodel_cli.engine import out_of_memory
 from bigmodel_cli.errors import TrainingFailedError
 from bigmodel_cli.training.layer_rules import add_lora, freeze
-from bigmodel_cli.training.objective import build_objective
 from bigmodel_cli.training.optimizer import build_optimizer
+from bigmodel_cli.training.several_objectives import whole_objective
 
 SECONDS = 3.0
 """That steps are run for, after the first."""
@@ -67,11 +67,12 @@ def measure(config: Config, spec: DataSpec, batch: int, precision: Precision, de
             model = build.build_model(config, spec, precision)
             add_lora(config, model)
             freeze(config, model)
-            objective = build_objective(config, spec)
+            objective = whole_objective(config, spec)
             model.compile(
                 optimizer=build_optimizer(config, model, STEPS),
                 loss=objective.loss,
-                metrics=list(objective.metrics),
+                loss_weights=objective.weights,
+                metrics=objective.metrics,
                 jit_compile=config.training.jit if devices.count == 1 else False,
             )
         targets = _targets(spec, batch)
@@ -164,5 +165,6 @@ def _targets(spec: DataSpec, batch: int) -> np.ndarray:
     shape = (batch, *spec.target.shape)
     if spec.task == "regression":
         return generator.normal(size=shape).astype(np.float32)
-    high = 2 if spec.task == "multi_label" else spec.outputs
+    # Of several tasks a number each, which is a class as well.
+    high = 2 if spec.task in ("multi_label", "multi_task") else spec.outputs
     return generator.integers(0, high, shape).astype(spec.target.dtype)

@@ -72,6 +72,12 @@ def user(bigmodel, folder, monkeypatch):
     return bigmodel
 
 
+def test_steps_are_measured(user):
+    result = user("summary", "several.yaml", "--measure", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["measured"]["steps"] > 2
+
+
 def test_an_epoch_is_one_line_of_metrics(folder):
     log = (folder / "a/train.log").read_text()
     assert "3 targets: kind (3 classes), mass (g), sex (2 classes)" in log
