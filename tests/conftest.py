@@ -98,6 +98,26 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return saved
 
 
+@pytest.fixture
+def peak_memory() -> Callable[[], int]:
+    """Bytes by which this process at its largest was larger than at the start of the test.
+
+    Not `ru_maxrss`: a process inherits that of the one that started it, and its own never falls.
+    """
+    try:
+        # Linux: the peak begins anew.
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("only Linux tells the peak of a part of a process")
+
+    def held(field: str) -> int:
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(status[field].split()[0]) * 1024
+
+    before = held("VmRSS")
+    return lambda: held("VmHWM") - before
+
+
 @pytest.fixture(scope="session")
 def tfds_dir() -> Path:
     """A folder with prepared MNIST and CIFAR-10; the test is skipped where there is none."""

@@ -136,15 +136,12 @@ BILLION = """\
 """
 
 
-def test_a_billion_parameters_take_no_memory(write: Write, bigmodel: Callable[..., Any]) -> None:
-    import resource
-
+def test_a_billion_parameters_take_no_memory(
+    write: Write, bigmodel: Callable[..., Any], peak_memory: Callable[[], int]
+) -> None:
     import keras
 
     path = write("big.yaml", HEAD + BILLION)
-    # TensorFlow's own memory is not what is measured.
-    assert bigmodel("summary", path, "model.layers=[flatten]").exit_code == 0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = bigmodel("summary", path, "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -153,13 +150,13 @@ def test_a_billion_parameters_take_no_memory(write: Write, bigmodel: Callable[..
     assert found["parameters"] == 2 * 2048 + 20 * (attention + perceptron + 4 * 2048) + 2048 * 10 + 10
     assert found["parameters"] == found["trainable"] > 1e9
     assert found["flops"] > 64 * 2e9 * 0.98
-    # The weights would take 4 GB; kB on Linux.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+    # The weights would take 4 GB, TensorFlow takes some 600 MB.
+    assert peak_memory() < 2e9
     # What is made afterwards has values again, and the giants are forgotten.
     assert keras.layers.Dense(2)(np.ones((1, 3))).shape == (1, 2)
     with keras.StatelessScope():
         pass
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+    assert peak_memory() < 2e9
 
 
 def test_a_layer_of_another_file_names_that_file(write: Write, bigmodel: Callable[..., Any]) -> None:
