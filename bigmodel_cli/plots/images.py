@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bigmodel_cli.plots import style
+from bigmodel_cli.plots.sheet import Sheet
 from bigmodel_cli.plots.style import Array, Theme
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def image_grid(
@@ -41,29 +38,24 @@ def image_grid(
     """
     count = min(25, len(images))
     columns = min(5, max(1, count))
-    rows = max(1, math.ceil(count / columns))
-    with style.figure(path, title, max(3.6, 1.9 * columns), 0.6 + 2.2 * rows, theme) as (figure, look):
-        cells = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes in cells:
-            axes.set_axis_off()
+    lines = [2] * max(1, math.ceil(count / columns))
+    tall = _tall(1.9, images)
+    inches = 0.6 + Sheet.height(tall, lines)
+    with style.figure(path, title, max(3.6, 1.9 * columns), inches, theme) as (figure, look):
+        sheet = Sheet(figure, look, columns, (1.9, tall), lines)
         if not count:
-            style.nothing(cells[0], look, "no images")
-        for index, axes in enumerate(cells[:count]):
-            _show(axes, images[index])
+            style.nothing(sheet.axes, look, "no images")
+        for index in range(count):
             label = None if labels is None else labels[index]
             wrong = label is not None and label != predictions[index]
             mark = "" if label is None else "✗ " if wrong else "✓ "
-            lines = [f"{mark}{style.short(predictions[index], 14)} ({confidences[index]:.1%})"]
+            words = [f"{mark}{style.short(predictions[index], 14)} ({confidences[index]:.1%})"]
             if details:
-                lines.append(style.short(details[index], 26))
+                words.append(style.short(details[index], 26))
             elif wrong and label is not None:
-                lines.append(f"true: {style.short(label, 16)}")
-            color = look.vermillion if wrong else look.ink
-            axes.set_title("\n".join(lines), fontsize=9, loc="center", color=color)
-            if wrong:
-                axes.set_axis_on()
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set(visible=True, color=look.vermillion, linewidth=3)
+                words.append(f"true: {style.short(label, 16)}")
+            color = look.vermillion if wrong else None
+            sheet.show(*divmod(index, columns), images[index], "\n".join(words), color=color, frame=color)
     return path
 
 
@@ -88,27 +80,21 @@ def sample_grid(
         row_names: beside the rows; none where there are none.
     """
     rows, columns = images.shape[:2]
-    height, width = images.shape[2:4]
     side = 1.55
-    tall = side * float(np.clip(height / width, 0.5, 2))
+    tall = _tall(side, images)
     lines = [max((text.count("\n") + 1 for text in row if text), default=0) for row in captions]
-    inches = 0.7 + tall * rows + 0.16 * sum(lines) + 0.06 * rows
+    inches = 0.6 + Sheet.height(tall, lines)
     with style.figure(path, title, max(3.6, 0.3 + side * columns), inches, theme) as (figure, look):
-        heights = [tall + 0.16 * count for count in lines]
-        grid: Any = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
+        sheet = Sheet(figure, look, columns, (side, tall), lines)
         for row, column in np.ndindex(rows, columns):
-            axes = grid[row, column]
-            _show(axes, images[row, column])
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            text = "\n".join(style.short(line, 20) for line in captions[row][column].splitlines())
-            axes.set_title(text, fontsize=8, loc="center", pad=3)
-        for axes, name in zip(grid[:, 0], row_names, strict=False):
-            axes.set_ylabel(style.short(name, 24), color=look.grey, fontsize=9)
+            words = "\n".join(style.short(line, 20) for line in captions[row][column].splitlines())
+            sheet.show(row, column, images[row, column], words, size=8)
+        for row, name in enumerate(row_names[:rows]):
+            sheet.name_row(row, style.short(name, 24))
     return path
 
 
-def _show(axes: Axes, image: Array) -> None:
-    picture = image if image.shape[-1] in (3, 4) else image[..., 0]
-    small = max(picture.shape[:2]) <= 128
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if small else "auto")
+def _tall(wide: float, images: Array) -> float:
+    """Inches that images (..., height, width, channels) are high when they are so wide; within bounds."""
+    height, width = images.shape[-3:-1]
+    return wide * float(np.clip(height / width, 0.5, 2))
