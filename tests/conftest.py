@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ import pytest
 
 # TensorFlow writes to standard error while it is imported, whatever the log level.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Every process that a test starts would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,6 +31,20 @@ class Result:
 
 
 Bigmodel = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def curves_undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Training in this process draws no learning curves, unless the tests of a module look at them.
+
+    They take a quarter of the time of the tests' short runs. `pytestmark = pytest.mark.curves` draws them.
+    """
+    if request.node.get_closest_marker("curves"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bigmodel_cli.plots.learning_curves", lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture

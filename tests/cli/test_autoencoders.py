@@ -30,7 +30,6 @@ training: {epochs: 2, batch_size: 32, tensorboard: false}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with evaluated runs: `vae` and `plain` of images, `wine` of vectors."""
-    from bigmodel_cli import plots
     from bigmodel_cli.cli import main
     from bigmodel_cli.evaluation import reconstruction_pictures
 
@@ -39,7 +38,6 @@ def folder(tmp_path_factory):
     try:
         with pytest.MonkeyPatch.context() as patch:
             # Drawing is half of the time; of each picture a few images do.
-            patch.setattr(plots, "learning_curves", lambda *args, **kwargs: None)
             patch.setattr(reconstruction_pictures, "RECONSTRUCTED", 3)
             for name, text in (("vae", CONFIG), ("plain", PLAIN), ("wine", WINE)):
                 Path(f"{name}.yaml").write_text(text)

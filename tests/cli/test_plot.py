@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.curves
+
 IRIS = """\
 name: iris
 dataset: iris

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.curves
+
 IRIS = """\
 name: iris
 dataset: iris

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigmodel_cli import build, plots, validation
+from bigmodel_cli import build, validation
 from bigmodel_cli.columns import CATEGORIES, NUMBERS, Column
 from bigmodel_cli.contracts import DataSpec, InputSpec, Part, TargetSpec
 from bigmodel_cli.data import prepared
@@ -187,14 +186,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path) -> Run:
     """Trained; not to be changed."""
     return trained(folder, "run")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures() -> Iterator[None]:
-    """Learning curves would take a good part of the time; other tests look at them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "learning_curves", lambda *args, **kwargs: None)
-        yield
 
 
 def accuracy(run: Run) -> float:

@@ -9,6 +9,8 @@ import pytest
 
 from bigmodel_cli import plots
 
+pytestmark = pytest.mark.curves
+
 Pixels = Callable[[Path], Any]
 HoldsColor = Callable[[Path, Any], bool]
 VERMILLION = (0xD5, 0x5E, 0x00)

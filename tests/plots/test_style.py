@@ -10,6 +10,8 @@ import pytest
 from bigmodel_cli import plots
 from bigmodel_cli.plots.style import LOOKS, Look
 
+pytestmark = pytest.mark.curves
+
 Pixels = Callable[[Path], Any]
 HoldsColor = Callable[[Path, Any], bool]
 CURVE = [{"loss": 2.0, "val_loss": 2.5}, {"loss": 1.0, "val_loss": 1.25}]

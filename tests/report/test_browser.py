@@ -11,6 +11,8 @@ import pytest
 
 from bigmodel_cli import report, validation
 
+pytestmark = pytest.mark.curves
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 TEXT = """\

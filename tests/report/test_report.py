@@ -16,6 +16,8 @@ from bigmodel_cli.errors import UsageError
 from bigmodel_cli.formatting import metric
 from bigmodel_cli.rundir import Run
 
+pytestmark = pytest.mark.curves
+
 TABLE = "size,colour,kind\n" + "".join(
     f"{i % 7 + (3 if i % 2 else 0)},{'red' if i % 3 else 'blue'},{'<a>' if i % 2 else 'b|c'}\n"
     for i in range(120)

@@ -72,6 +72,23 @@ def train(config: Callable[..., Config], tmp_path: Path) -> Callable[..., Run]:
     return run_config
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """`trained_once(text)`: a run for the tests of a module, which do not change it."""
+
+    def run_config(text: str) -> Run:
+        from bigmodel_cli.training import planning, starting, trainer
+
+        folder = tmp_path_factory.mktemp("once")
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+        plan = planning.prepare(validation.load(folder / "config.yaml").config)
+        run = starting.start(plan, folder / "run")
+        trainer.train(plan, run, Listener())
+        return run
+
+    return run_config
+
+
 @pytest.fixture
 def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float], Any]]:
     """`losses_of(text, "optimizer=lion")`: two epochs of 32 examples without a run: losses, and the model."""

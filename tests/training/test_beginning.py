@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ training: {epochs: 1, batch_size: 16, precision: float32, tensorboard: false}
 OTHERS = "dataset.only_classes=['3','4','5']"
 
 
-@pytest.fixture
-def base(train: Callable[..., Run]) -> Run:
-    return train(BASE, to="base")
+@pytest.fixture(scope="module")
+def base(trained_once: Callable[[str], Run]) -> Run:
+    return trained_once(BASE)
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
@@ -95,13 +96,15 @@ def test_what_does_not_fit(
 def test_a_resumed_run_needs_no_source(
     base: Run, train: Callable[..., Run], resume: Callable[..., Run], tmp_path: Path
 ) -> None:
-    whole = train(BASE, f"initialize.weights={base}", OTHERS, "training.epochs=3", to="whole")
-    part = train(BASE, f"initialize.weights={base}", OTHERS, "training.epochs=2", to="part")
-    base.path.rename(tmp_path / "elsewhere")
-    resume(part, "training.epochs=3")
+    source = tmp_path / "source"
+    shutil.copytree(base.path, source)
+    whole = train(BASE, f"initialize.weights={source}", OTHERS, "training.epochs=2", to="whole")
+    part = train(BASE, f"initialize.weights={source}", OTHERS, "training.epochs=1", to="part")
+    source.rename(tmp_path / "elsewhere")
+    resume(part, "training.epochs=2")
     expected, found = restored_weights(whole), restored_weights(part)
     assert all(np.array_equal(value, found[path]) for path, value in expected.items())
-    assert json.loads(whole.environment.read_text())["choices"]["initialize"]["value"].endswith(str(base))
+    assert json.loads(whole.environment.read_text())["choices"]["initialize"]["value"].endswith(str(source))
 
 
 def test_frozen_until_an_epoch(train: Callable[..., Run], resume: Callable[..., Run]) -> None:

@@ -39,26 +39,10 @@ CONSTANT = DIGITS.replace("{name: cosine, peak: 0.01, warmup_epochs: 1}", "0.01"
 TIMES = ("seconds", "examples_per_second", "data_wait")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learning curves take a quarter of the time of these runs; other tests look at them."""
-    from bigmodel_cli import plots
-
-    monkeypatch.setattr(plots, "learning_curves", lambda *args, **kwargs: None)
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """DIGITS trained without interruption; not to be changed."""
-    from bigmodel_cli import validation
-    from bigmodel_cli.training import planning, starting, trainer
-
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "config.yaml").write_text(DIGITS, encoding="utf-8")
-    plan = planning.prepare(validation.load(folder / "config.yaml").config)
-    run = starting.start(plan, folder / "run")
-    trainer.train(plan, run, StopAt(0, 0))
-    return run
+def finished(trained_once: Callable[[str], Run]) -> Run:
+    """DIGITS trained without interruption."""
+    return trained_once(DIGITS)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from bigmodel_cli.config.schema import Config
 from bigmodel_cli.errors import DataError, ModelError, TrainingFailedError, UsageError
 from bigmodel_cli.rundir import Run
 
+pytestmark = pytest.mark.curves
+
 IRIS = """\
 name: iris
 seed: 1
