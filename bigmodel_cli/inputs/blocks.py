@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,19 @@ class Block:
         """Positions of the inputs that could be read, (m,) int64."""
         return np.flatnonzero([not error for error in self.errors])
 
+    @cached_property
+    def _readable_before(self) -> np.ndarray:
+        """How many of the inputs before each place could be read, (n + 1,) int64.
+
+        Counted once: a large block is cut into many parts.
+        """
+        return np.concatenate([[0], np.cumsum([not error for error in self.errors], dtype=np.int64)])
+
     def part(self, start: int, stop: int) -> Block:
         """The inputs from start to stop - 1."""
         if start <= 0 and stop >= len(self):
             return self
-        low, high = (sum(not error for error in self.errors[:end]) for end in (start, stop))
+        low, high = (int(self._readable_before[min(end, len(self))]) for end in (start, stop))
         return Block(
             self.ids[start:stop],
             self.errors[start:stop],

@@ -39,6 +39,12 @@ training:
   tensorboard: false
   early_stopping: {monitor: val_loss, patience: 2, min_delta: 10}
 """
+LONG = """\
+name: long
+dataset: iris
+model: {name: mlp, hidden: [4]}
+training: {epochs: 900, batch_size: 16, early_stopping: null, tensorboard: false}
+"""
 TOLERANCE = 2e-6
 """Of weights after 3 epochs; up to 5e-7 was measured, by the order of summation."""
 
@@ -157,8 +163,7 @@ def test_a_worker_dies_and_others_go_on(
     write: Callable[[str, str], Path], tmp_path: Path, bigmodel: Callable[..., Any]
 ) -> None:
     """One of two is killed; one process goes on, on TensorFlow; two go on again, and are interrupted."""
-    long = CONFIG.replace("patience: 2", "patience: 900").replace("epochs: 9", "epochs: 900")
-    config, run = write("config.yaml", long), Run(tmp_path / "run")
+    config, run = write("config.yaml", LONG), Run(tmp_path / "run")
     process = start(tmp_path, config, "--run-dir", run, "--workers", 2, "training.steps_per_execution=2")
     until(lambda: len(run.history()) >= 2, process)
     workers = children(process.pid)
