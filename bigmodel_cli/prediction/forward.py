@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +64,7 @@ class Forward:
         self._shapes = _shapes(first, content)
         self._of_pixels = first.spec.task == "segmentation"
         self._function: Callable[..., Tensors] | None = None
+        self._worker = ThreadPoolExecutor(1, "forward")
 
     def __call__(self, values: Any, index: int) -> Callable[[], dict[str, np.ndarray]]:
         """Compute a batch.
@@ -73,12 +75,14 @@ class Forward:
 
         Returns:
             What waits for the result: `outputs` (n, outputs), and `logits` (n, classes) and `embedding`
-            (n, e) where asked for; of a reconstruction also `rmse` (n,) and `latents`; float32. A GPU works
-            on while nobody waits.
-
-        Raises:
-            BigmodelError: the device's memory does not suffice.
+            (n, e) where asked for; of a reconstruction also `rmse` (n,) and `latents`; float32. The device
+            works on while nobody waits. It raises BigmodelError where the device's memory does not suffice.
         """
+        # In a thread of its own, because on a CPU TensorFlow returns only when all is computed.
+        found = self._worker.submit(self._computed, values, index)
+        return lambda: {name: np.asarray(tensor) for name, tensor in found.result().items()}
+
+    def _computed(self, values: Any, index: int) -> Tensors:
         tensors = tf.nest.map_structure(tf.convert_to_tensor, values)
         if self._function is None:
             signature = tf.nest.map_structure(
@@ -90,14 +94,13 @@ class Forward:
                 autograph=False,
             )
         try:
-            found = self._function(tensors, tf.constant(index, tf.int64))
+            return self._function(tensors, tf.constant(index, tf.int64))
         except Exception as error:
             if not engine.out_of_memory(error):
                 raise
             raise BigmodelError(
                 "the device's memory does not suffice for a batch; take a smaller --batch-size"
             ) from None
-        return lambda: {name: np.asarray(tensor) for name, tensor in found.items()}
 
     def nothing(self) -> dict[str, np.ndarray]:
         """What a batch without inputs gives."""
