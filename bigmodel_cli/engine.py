@@ -26,7 +26,7 @@ Backend = Literal["tensorflow", "jax"]
 START_TIMEOUT = 300
 """Seconds that a process waits for the others of its job."""
 
-OPTIONAL = ("sklearn", "pandas", "matplotlib.pyplot", "scipy", "jax")
+OPTIONAL = ("sklearn", "pandas", "matplotlib", "scipy", "jax")
 """What Keras and TensorFlow import only because it is there, for parts that no command uses (wrappers for
 scikit-learn, pictures of their own, the preprocessing of Keras 2, models of JAX in TensorFlow Lite)."""
 

@@ -60,22 +60,25 @@ def kept(model: keras.Model) -> int:
 
 
 def live(model: keras.Model) -> int:
-    """The most bytes of one example's activations at a time in a forward pass.
+    """The most bytes of one example's activations at a time in a forward pass in float32.
 
     Each tensor lives from the operation that gives it to the last one that takes it.
+
+    Args:
+        model: in any precision.
     """
     graph = nodes(model)
     if not graph:
-        return sum(map(size_of, _tensors(getattr(model, "inputs", None) or ())))
+        return sum(map(_served, _tensors(getattr(model, "inputs", None) or ())))
     last: dict[int, int] = {}
     for place, node in enumerate(graph):
         last.update((id(tensor), place) for tensor in node.arguments.keras_tensors)
     last.update((id(tensor), len(graph)) for tensor in model.outputs)
-    alive = {id(tensor): size_of(tensor) for tensor in model.inputs}
+    alive = {id(tensor): _served(tensor) for tensor in model.inputs}
     most = sum(alive.values())
     for place, node in enumerate(graph):
-        alive.update((id(tensor), size_of(tensor)) for tensor in node.outputs)
-        within = live(node.operation) if isinstance(node.operation, keras.Model) else scores(node)
+        alive.update((id(tensor), _served(tensor)) for tensor in node.outputs)
+        within = live(node.operation) if isinstance(node.operation, keras.Model) else 4 * _pairs(node)
         most = max(most, sum(alive.values()) + within)
         alive = {key: size for key, size in alive.items() if last.get(key, place) > place}
     return most
@@ -102,6 +105,11 @@ def size_of(tensor: Any) -> int:
 def numbers(tensor: Any) -> int:
     """Numbers in one example of a symbolic tensor."""
     return math.prod(size or 1 for size in tensor.shape[1:])
+
+
+def _served(tensor: Any) -> int:
+    """Bytes of one example of a symbolic tensor in a model in float32."""
+    return numbers(tensor) * (4 if "float" in tensor.dtype else _width(tensor.dtype))
 
 
 def _width(dtype: str) -> int:
@@ -165,11 +173,16 @@ def fused(operation: Any) -> bool:
 
 def scores(node: Any) -> int:
     """Bytes of the attention weights of one example, where a node has any."""
+    pairs = _pairs(node)
+    return pairs * _width(node.operation.compute_dtype) if pairs else 0
+
+
+def _pairs(node: Any) -> int:
+    """Attention weights of one example, where a node has any."""
     if not isinstance(node.operation, keras.layers.MultiHeadAttention):
         return 0
     inputs = node.arguments.keras_tensors
-    pairs: int = node.operation.num_heads * inputs[0].shape[1] * inputs[1].shape[1]
-    return pairs * _width(node.operation.compute_dtype)
+    return int(node.operation.num_heads * inputs[0].shape[1] * inputs[1].shape[1])
 
 
 def _attention(layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import keras
@@ -130,11 +131,14 @@ def summarize(
     """
     spec = data or build.load_data(config).spec
     devices = choose(config.training.devices)
-    model = _bare_model(config, spec, "float32")
-    flops, inference = count_flops(model), activations.live(model)
+    asked = config.training.precision
+    # Most likely: to build a large model takes seconds.
+    likely: Precision = ("bfloat16" if devices.bfloat16 else "float32") if asked == "auto" else asked
+    model = _bare_model(config, spec, likely)
     precision = choose_precision(config, devices, model)
-    if precision.value != "float32":
+    if precision.value != likely:
         model = _bare_model(config, spec, precision.value)
+    flops, inference = count_flops(model), activations.live(model)
     # Its low-rank factors come without values, too.
     with keras.StatelessScope(initialize_variables=False):
         add_lora(config, model)
@@ -220,7 +224,13 @@ def _bare_optimizer(config: Config, model: keras.Model) -> keras.optimizers.Opti
 
 
 def _empty(shape: tuple[int, ...], dtype: str) -> tf.Variable:
-    """An initial value without numbers."""
+    """An initial value without numbers, of any shape: nobody writes to it."""
+    return _nothing(dtype)
+
+
+@cache
+def _nothing(dtype: str) -> tf.Variable:
+    """Made once: thousands of them would take longer than the layers."""
     return tf.Variable(tf.zeros([0], dtype))
 
 
