@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,20 +75,11 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     return out, err
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The same training by one device, and by two processes of two devices each."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    found: dict[str, Any] = {"folder": folder}
-    for name, arguments, devices in (
-        ("one", ["training.backend=jax"], "1"),
-        ("workers", ["--workers", "2", "--json"], "2"),
-    ):
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        done = finish(start(folder, "config.yaml", "--run-dir", name, *arguments, XLA_FLAGS=flags))
-        found[name] = (Run(folder / name), *done)
-    yield found
+def trained(folder: Path, name: str, devices: int, *arguments: object) -> tuple[Run, str, str]:
+    """Train in a process of its own, or in several: the run, and what was said on both streams."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    process = start(folder, "config.yaml", "--run-dir", name, *arguments, XLA_FLAGS=flags)
+    return Run(folder / name), *finish(process)
 
 
 def state(run: Run) -> dict[str, np.ndarray]:
@@ -98,45 +89,38 @@ def state(run: Run) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files if "/" in name}
 
 
-def test_weights_are_those_of_one_device(runs: dict[str, Any]) -> None:
-    one, other = state(runs["one"][0]), state(runs["workers"][0])
-    assert one.keys() == other.keys()
-    for key, value in one.items():
+def test_two_processes_of_two_devices_train_as_one_device(
+    tmp_path: Path, write: Callable[[str, str], Path], bigmodel: Callable[..., Any]
+) -> None:
+    write("config.yaml", CONFIG)
+    one, _, _ = trained(tmp_path, "one", 1, "training.backend=jax")
+    other, out, err = trained(tmp_path, "workers", 2, "--workers", 2, "--json")
+    weights, found = state(one), state(other)
+    assert weights.keys() == found.keys()
+    for key, value in weights.items():
         # Sums over an epoch, of the metrics, are large numbers.
-        np.testing.assert_allclose(other[key], value, rtol=1e-6, atol=TOLERANCE, err_msg=key)
-
-
-def test_metrics_are_over_all(runs: dict[str, Any]) -> None:
-    one, other = runs["one"][0].history(), runs["workers"][0].history()
+        np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=TOLERANCE, err_msg=key)
     # By early stopping, in every process.
-    assert len(one) == len(other) == 3
-    for mine, theirs in zip(one, other, strict=True):
+    assert len(one.history()) == len(other.history()) == 3
+    for mine, theirs in zip(one.history(), other.history(), strict=True):
         for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
             assert theirs[key] == pytest.approx(mine[key], abs=1e-5), key
 
-
-def test_what_is_said_and_recorded(runs: dict[str, Any]) -> None:
-    run, out, err = runs["workers"]
-    document = json.loads(out)
-    assert document["status"] == "finished"
+    assert json.loads(out)["status"] == "finished"
     assert re.search(r"device   2 processes, each CPU, \d+ cores? as 2 devices  on jax \(auto: 2 proc", err)
-    environment = run.read_environment()
+    environment = other.read_environment()
     assert (environment["backend"], environment["workers"], environment["devices"]["count"]) == ("jax", 2, 4)
     assert "jax" in environment["packages"]
     assert environment["choices"]["backend"] == {"value": "jax", "reason": "auto: 2 processes, by TF_CONFIG"}
-    assert runs["one"][0].read_environment()["choices"]["backend"]["reason"] == "asked for"
+    assert one.read_environment()["choices"]["backend"]["reason"] == "asked for"
     # The chief alone writes, and nothing but its run.
-    assert {item.name for item in runs["folder"].iterdir()} == {"config.yaml", "one", "workers"}
-    assert not list(run.path.glob(".*.keras"))
+    assert {item.name for item in tmp_path.iterdir()} == {"config.yaml", "one", "workers"}
+    assert not list(other.path.glob(".*.keras"))
 
-
-def test_tensorflow_evaluates_what_jax_has_trained(
-    runs: dict[str, Any], bigmodel: Callable[..., Any]
-) -> None:
-    run = runs["workers"][0]
-    result = bigmodel("evaluate", run, "--split", "validation", "--json")
+    # TensorFlow evaluates what JAX has trained.
+    result = bigmodel("evaluate", other, "--split", "validation", "--json")
     assert result.exit_code == 0, result.stderr
-    best = run.history()[run.read_summary()["best_epoch"] - 1]
+    best = other.history()[other.read_summary()["best_epoch"] - 1]
     measured = json.loads(result.stdout)["scores"]
     assert measured["accuracy"]["value"] == pytest.approx(best["val_accuracy"], abs=1e-6)
     assert measured["loss"]["value"] == pytest.approx(best["val_loss"], abs=1e-5)
