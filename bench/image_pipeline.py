@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli import build, engine, validation
+from bigmodel_cli import assembly, engine, validation
 from bigmodel_cli.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,7 @@ def consume(dataset: Any) -> None:
         pass
 
 
-def write_folder(data: build.Data, folder: Path) -> None:
+def write_folder(data: assembly.Data, folder: Path) -> None:
     """MNIST as PNG files in a folder of classes for each split."""
     from PIL import Image
 
@@ -54,7 +54,7 @@ def write_folder(data: build.Data, folder: Path) -> None:
             Image.fromarray(image[..., 0]).save(folder / name / str(target) / f"{index}.png")
 
 
-def decoder_rate(data: build.Data, cores: int, codec: str) -> float:
+def decoder_rate(data: assembly.Data, cores: int, codec: str) -> float:
     """Images a second of the bare decoding operation, a thread for each core, on `png` or `jpeg`."""
     import tensorflow as tf
 
@@ -83,14 +83,18 @@ def measure(name: str, config: Config, repeats: int, limit: int) -> None:
     from bigmodel_cli.training import planning
 
     began = time.perf_counter()
-    data = build.load_data(config)
+    data = assembly.load_data(config)
     found = time.perf_counter() - began
     train = data.splits["train"]
     batch_size = config.training.batch_size
     assert batch_size != "auto"
     began = time.perf_counter()
     pipeline = TrainingPipeline(
-        train, batch_size=batch_size, seed=0, keeping=data.keeping, augmentations=build.augmentations(config)
+        train,
+        batch_size=batch_size,
+        seed=0,
+        keeping=data.keeping,
+        augmentations=assembly.augmentations(config),
     )
     first = time.perf_counter() - began
     consume(pipeline.batches())
@@ -138,7 +142,7 @@ def main() -> None:
     measure("mnist", mnist, options.repeats, options.limit)
     measure("cifar10", cifar, options.repeats, options.limit // 4)
     with tempfile.TemporaryDirectory() as temporary:
-        write_folder(build.load_data(mnist), Path(temporary))
+        write_folder(assembly.load_data(mnist), Path(temporary))
         folder = validation.load(
             ROOT / "configs" / "mnist_cnn.yaml",
             [f"dataset={{name: image_folder, path: {temporary}}}", *given[1:]],

@@ -77,10 +77,10 @@ def measured(run: Path, folder: Path, batch_size: int, repeats: int) -> dict[str
     import numpy as np
     import tensorflow as tf
 
-    from bigmodel_cli import build, devices, prediction
+    from bigmodel_cli import assembly, devices, prediction
     from bigmodel_cli.rundir import Run
 
-    restored = build.restore(Run(run))
+    restored = assembly.restore(Run(run))
     images = np.load(folder / "x.npy")
     count, shape = len(images), images.shape[1:]
     ready = [tf.constant(images[start : start + batch_size]) for start in range(0, count, batch_size)]

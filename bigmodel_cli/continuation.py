@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.columns import Column, tokens_name
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.hidden_layers import trained_layers

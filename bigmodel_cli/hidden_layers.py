@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli.build import BATCH_SIZE, Restored
+from bigmodel_cli.assembly import BATCH_SIZE, Restored
 from bigmodel_cli.contracts import Inputs
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.models.preparation import preparation

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bigmodel_cli import hidden_layers, linear_weights, plots, rundir, targets
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli.assembly import Data, Restored
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.errors import UsageError

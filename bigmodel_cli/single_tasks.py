@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli.assembly import Data, Restored
 from bigmodel_cli.contracts import DataSpec, Inputs, Lookup, Part, Source
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.targets import one_output, one_target

@@ -58,7 +58,7 @@ LAYERS = (
         "inputs",
         "pages",
     ),
-    ("build",),
+    ("assembly",),
     ("single_tasks", "hidden_layers", "continuation", "model_pictures", "explanation"),
     ("training", "evaluation", "comparison", "prediction", "data_report", "doctor", "report"),
     # Trains and evaluates, again and again; asks the parts of training what they cost.

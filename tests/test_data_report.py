@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bigmodel_cli import build, data_report, rundir, validation
+from bigmodel_cli import assembly, data_report, rundir, validation
 from bigmodel_cli.data.pipeline import Scheduled
 from bigmodel_cli.data_report.drawing import _captions, _varied
 from bigmodel_cli.data_report.speed import settled
@@ -24,7 +24,7 @@ def examine(write: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., 
 
     def run(dataset: str, **options: Any) -> Any:
         config = validation.load(write("small.yaml", f"{HEAD}dataset: {dataset}\n")).config
-        return data_report.examine(config, build.load_data(config), tmp_path / "pictures", **options)
+        return data_report.examine(config, assembly.load_data(config), tmp_path / "pictures", **options)
 
     return run
 
@@ -173,7 +173,7 @@ def test_a_grid_of_originals_without_augmentation(examine: Callable[..., Any], f
 
 
 def test_shares_of_mixed_classes(write: Any) -> None:
-    data = build.load_data(validation.load(write("c.yaml", HEAD + "dataset: iris\n")).config)
+    data = assembly.load_data(validation.load(write("c.yaml", HEAD + "dataset: iris\n")).config)
     mixed = np.array([[0.5, 0.3, 0.2], [0, 1, 0], [0.001, 0.299, 0.7]], np.float32)
     assert _captions(data, mixed) == [
         "50% setosa\n30% versicolor\n20% others", "100% versicolor", "70% virginica\n30% versicolor",
@@ -205,7 +205,7 @@ def test_what_fails_while_it_is_streamed_is_one_message(write: Any) -> None:
     path = write("table.csv", table())
     dataset = f"{{name: csv, path: {path}, target: label}}"
     config = validation.load(write("c.yaml", f"{HEAD}dataset: {dataset}\n")).config
-    data = build.load_data(config)
+    data = assembly.load_data(config)
     path.unlink()
     with pytest.raises(DataError, match=r"table\.csv") as caught:
         data_report.write_prepared(config, data, str(path.parent / "shards"))
@@ -274,10 +274,10 @@ def test_speed_of_data_and_model(examine: Callable[..., Any], write: Any) -> Non
 class TestWritePrepared:
     def prepared(self, write: Any, dataset: str, folder: Path) -> tuple[Any, Any, Any]:
         config = validation.load(write("a.yaml", f"{HEAD}dataset: {dataset}\n")).config
-        before = build.load_data(config)
+        before = assembly.load_data(config)
         written = data_report.write_prepared(config, before, str(folder))
         text = f"{HEAD}dataset: {json.dumps(dict(written.config))}\n"
-        return written, before, build.load_data(validation.load(write("b.yaml", text)).config)
+        return written, before, assembly.load_data(validation.load(write("b.yaml", text)).config)
 
     @pytest.mark.parametrize("dataset", ["digits", "iris", "{name: diabetes, limit: 50}"])
     def test_splits_stay_as_they_are(self, write: Any, tmp_path: Path, dataset: str) -> None:
@@ -317,5 +317,5 @@ class TestWritePrepared:
     def test_progress(self, write: Any, tmp_path: Path) -> None:
         config = validation.load(write("a.yaml", HEAD + "dataset: iris\n")).config
         told: dict[str, int] = {}
-        data_report.write_prepared(config, build.load_data(config), str(tmp_path / "s"), told.__setitem__)
+        data_report.write_prepared(config, assembly.load_data(config), str(tmp_path / "s"), told.__setitem__)
         assert told == {"train": 108, "validation": 12, "test": 30}

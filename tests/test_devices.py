@@ -105,7 +105,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from bigmodel_cli import build, devices, validation
+from bigmodel_cli import assembly, devices, validation
 from bigmodel_cli.cli.progress import TrainingProgress
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import planning, starting, trainer
@@ -127,7 +127,7 @@ _, one, _ = sitting("one", single)
 plan, two, norms = sitting("two", pair)
 assert norms and all(layer.synchronized for layer in norms), norms
 assert plan.choices["steps_per_execution"].value == 1, plan.choices
-left, right = (build.restore(run).model.get_weights() for run in (one, two))
+left, right = (assembly.restore(run).model.get_weights() for run in (one, two))
 for mine, theirs in zip(left, right, strict=True):
     np.testing.assert_allclose(mine, theirs, atol=1e-4)
 for mine, theirs in zip(one.history(), two.history(), strict=True):
@@ -137,7 +137,7 @@ for mine, theirs in zip(one.history(), two.history(), strict=True):
 # A run of two devices is resumed to the bit, too.
 _, short, _ = sitting("short", pair, "training.epochs=1")
 sitting("short", pair, "training.epochs=2", resume=True)
-for mine, theirs in zip(build.restore(short).model.get_weights(), right, strict=True):
+for mine, theirs in zip(assembly.restore(short).model.get_weights(), right, strict=True):
     np.testing.assert_array_equal(mine, theirs)
 print("all equal")
 """

@@ -104,11 +104,11 @@ def test_classification_agrees_with_scikit_learn(name: str, evaluated: Callable[
 
 
 def test_targets_are_those_of_the_split(evaluated: Callable[[str], Any]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     evaluation = evaluated("digits")
     _, columns = _documents(evaluation)
-    targets = build.load_data(build.restore(evaluation.run).config).splits["test"].targets()
+    targets = assembly.load_data(assembly.restore(evaluation.run).config).splits["test"].targets()
     assert columns["target"].astype(int).tolist() == targets.tolist()
     assert columns["id"].tolist() == list(range(len(targets)))
 
@@ -128,10 +128,10 @@ def test_regression_agrees_with_scikit_learn(evaluated: Callable[[str], Any]) ->
 
 
 def test_a_line_beside_least_squares(evaluated: Callable[[str], Any]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     evaluation = evaluated("line")
-    data = build.load_data(build.restore(evaluation.run).config)
+    data = assembly.load_data(assembly.restore(evaluation.run).config)
     inputs, targets = data.splits["train"].arrays()
     slope, intercept = np.polyfit(inputs[:, 0].astype("float64"), targets[:, 0].astype("float64"), 1)
     found = evaluation.least_squares
@@ -141,7 +141,7 @@ def test_a_line_beside_least_squares(evaluated: Callable[[str], Any]) -> None:
     assert found.exact_mse == pytest.approx(np.mean((slope * held_out + intercept - truth) ** 2))
     assert found.mse_ratio == pytest.approx(evaluation.report.scores["mse"].value / found.exact_mse)
     # What the model gives is what the reported line gives.
-    predicted = build.restore(evaluation.run).predict(held_out)
+    predicted = assembly.restore(evaluation.run).predict(held_out)
     np.testing.assert_allclose(predicted, held_out * found.slopes[0][0] + found.intercepts[0], rtol=1e-4)
 
 

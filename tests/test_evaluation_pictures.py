@@ -27,10 +27,10 @@ def test_the_most_doubtful_have_the_smallest_margin() -> None:
 
 
 def test_the_images_are_those_of_the_captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     (tmp_path / "c.yaml").write_text("dataset: {name: digits, limit: 60}\nmodel: cnn\noptimizer: adam\n")
-    data = build.load_data(validation.load(tmp_path / "c.yaml").config)
+    data = assembly.load_data(validation.load(tmp_path / "c.yaml").config)
     split, names = data.splits["train"], data.spec.target.names
     images, targets = split.arrays()
     outputs = np.random.default_rng(0).dirichlet(np.ones(10), len(targets))

@@ -20,14 +20,14 @@ TABLE = "size,colour,kind\n" + "".join(
 
 def untrained(folder: Path, text: str) -> tuple[Any, Any]:
     """A run as it is brought back, with the weights that it began with, and its data."""
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     (folder / "t.csv").write_text(TABLE)
     (folder / "c.yaml").write_text(text.replace("FOLDER", str(folder)) + "\noptimizer: adam\n")
     config = validation.load(folder / "c.yaml").config
-    data = build.load_data(config)
-    model = build.serving_model(build.build_model(config, data.spec), data.spec)
-    return build.Restored(Run(folder), config, data.spec, model), data
+    data = assembly.load_data(config)
+    model = assembly.serving_model(assembly.build_model(config, data.spec), data.spec)
+    return assembly.Restored(Run(folder), config, data.spec, model), data
 
 
 def width(path: Path) -> int:

@@ -73,10 +73,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture
 def test_images(digits: Run, tmp_path: Path) -> tuple[list[Path], np.ndarray]:
     """The first five test images as files, and what the model says of them."""
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    restored = build.restore(digits)
-    inputs, _ = build.load_data(restored.config).splits["test"].arrays()
+    restored = assembly.restore(digits)
+    inputs, _ = assembly.load_data(restored.config).splits["test"].arrays()
     paths = []
     for index, image in enumerate(inputs[:5]):
         paths.append(tmp_path / "images" / f"{index}.png")
@@ -144,10 +144,10 @@ def test_the_formats_hold_the_same(digits: Run, tmp_path: Path) -> None:
 
 
 def test_rows_agree_with_the_probabilities(digits: Run) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    restored = build.restore(digits)
-    inputs, targets = build.load_data(restored.config).splits["test"].arrays()
+    restored = assembly.restore(digits)
+    inputs, targets = assembly.load_data(restored.config).splits["test"].arrays()
     rows = list(_predict(digits).rows())
     assert [row["id"] for row in rows] == [str(index) for index in range(len(inputs))]
     probabilities = restored.predict(inputs)
@@ -159,9 +159,9 @@ def test_rows_agree_with_the_probabilities(digits: Run) -> None:
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_another_split(split: Any, digits: Run) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    data = build.load_data(build.restore(digits).config)
+    data = assembly.load_data(assembly.restore(digits).config)
     found = _predict(digits, split=split, limit=3)
     assert [int(row["target"]) for row in found.rows()] == data.splits[split].targets()[:3].tolist()
 
@@ -204,10 +204,10 @@ def test_nothing_but_broken_files(digits: Run, test_images: tuple[list[Path], np
 
 
 def test_numbers_for_a_line(line: Run) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.models.linear_regression import coefficients
 
-    slopes, intercepts = coefficients(build.restore(line).model)
+    slopes, intercepts = coefficients(assembly.restore(line).model)
     rows = list(_predict(line, "0.5", "-3").rows())
     assert [list(row) for row in rows] == [["id", "prediction"]] * 2
     expected = [slopes[0, 0] * x + intercepts[0] for x in (0.5, -3)]
@@ -277,25 +277,25 @@ class TestContent:
         np.testing.assert_allclose(softmax, _probabilities(found), atol=1e-6)
 
     def test_embeddings_are_what_the_head_takes(self, digits: Run, images: Path) -> None:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.hidden_layers import BEFORE_HEAD
         from bigmodel_cli.prediction import Content
 
         content = Content(probabilities=False, logits=True, embeddings=BEFORE_HEAD)
         rows = list(_predict(digits, images, content=content).rows())
-        head = [layer for layer in build.restore(digits).model.layers if layer.weights][-1]
+        head = [layer for layer in assembly.restore(digits).model.layers if layer.weights][-1]
         kernel, bias = head.get_weights()
         embeddings = np.array([[row[f"embedding_{i}"] for i in range(len(kernel))] for row in rows])
         logits = [[row[f"logit_{digit}"] for digit in range(10)] for row in rows]
         np.testing.assert_allclose(embeddings @ kernel + bias, logits, atol=1e-5)
 
     def test_another_layer(self, digits: Run, images: Path, tmp_path: Path) -> None:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.prediction import Content
 
         found = _predict(digits, images, content=Content(probabilities=False, embeddings="conv1"))
         found.write(tmp_path / "out.npz")
-        layer = build.restore(digits).model.get_layer("conv1")
+        layer = assembly.restore(digits).model.get_layer("conv1")
         with np.load(tmp_path / "out.npz") as arrays:
             assert arrays["embedding"].shape == (5, int(np.prod(layer.output.shape[1:])))
 
@@ -349,10 +349,10 @@ class TestMeans:
             _predict(digits, ensemble=[line])
 
     def test_the_mean_over_flips(self, other: Run, test_images: tuple[list[Path], np.ndarray]) -> None:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
 
         paths, _ = test_images
-        restored = build.restore(other)
+        restored = assembly.restore(other)
         images = np.stack([np.asarray(Image.open(path))[..., None] for path in paths])
         straight, mirrored = restored.predict(images), restored.predict(images[:, :, ::-1])
         found = _probabilities(_predict(other, *paths, views=4))
@@ -649,7 +649,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
     def test_killed_and_resumed(self, sign: signal.Signals, here: Callable[..., Any], tmp_path: Path) -> None:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
 
         # Enough for the kill to come before the end, however busy the machine is.
         count = 100_000
@@ -674,5 +674,5 @@ class TestCommand:
             assert arrays["id"].tolist() == [f"x.npy[{index}]" for index in range(count)]
             some = np.random.default_rng(1).choice(count, 500, replace=False)
             images = np.load(tmp_path / "x.npy")[some][..., None]
-            expected = build.restore(Run(tmp_path / "digits")).predict(images)
+            expected = assembly.restore(Run(tmp_path / "digits")).predict(images)
             np.testing.assert_allclose(arrays["probabilities"][some], expected, atol=1e-6)

@@ -101,10 +101,10 @@ def command(run: Run, prompts: list[str], asked: dict[str, Any], output: str | N
     from bigmodel_cli import engine
 
     engine.start()
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.continuation import continued
 
-    found = continued(build.restore(run), texts, _sampling(asked))
+    found = continued(assembly.restore(run), texts, _sampling(asked))
     if path is not None:
         _write(path, found)
     if as_json:

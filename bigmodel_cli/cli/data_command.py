@@ -76,7 +76,7 @@ def command(
 def _report(
     config: Config, output: Path | None, duplicates: bool, speed: bool, seconds: float, doing: Any
 ) -> Any:
-    from bigmodel_cli import build, data_report
+    from bigmodel_cli import assembly, data_report
 
     training = None
     if speed:
@@ -88,7 +88,7 @@ def _report(
         training = data_report.Training(plan.pipeline, plan.model, plan.class_weights, plan.devices.kind)
     else:
         doing("loading the data")
-        data = build.load_data(config)
+        data = assembly.load_data(config)
     return data_report.examine(
         config,
         data,
@@ -101,9 +101,9 @@ def _report(
 
 
 def _write(config: Config, folder: str, as_json: bool) -> Any:
-    from bigmodel_cli import build, data_report
+    from bigmodel_cli import assembly, data_report
     from bigmodel_cli.cli import data_text
 
-    data = build.load_data(config)
+    data = assembly.load_data(config)
     with data_text.writing({name: split.size for name, split in data.splits.items()}, as_json) as report:
         return data_report.write_prepared(config, data, folder, report)

@@ -121,7 +121,7 @@ def command(
 def _request(
     run: Run, inputs: list[str], split: str | None, asked: dict[str, Any], explain: Asked | None, room: bool
 ) -> Any:
-    from bigmodel_cli import build, hidden_layers, prediction, rundir
+    from bigmodel_cli import assembly, hidden_layers, prediction, rundir
 
     task = run.read_data().task
     if asked["probabilities"] and task in ("segmentation", "reconstruction"):
@@ -142,7 +142,7 @@ def _request(
         inputs,
         split or "test",  # type: ignore[arg-type]
         asked["limit"],
-        asked["batch_size"] or build.BATCH_SIZE,
+        asked["batch_size"] or assembly.BATCH_SIZE,
         content,
         asked["tta"] or 1,
         [rundir.find(Path(other)) for other in asked["ensemble"]],

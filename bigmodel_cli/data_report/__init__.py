@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.data_report.copies import DuplicatesReport, find_copies, leaks
@@ -64,7 +64,7 @@ def examine(
 
     Args:
         config: complete.
-        data: of `build.load_data`.
+        data: of `assembly.load_data`.
         folder: where the pictures go; it is made.
         search_duplicates: this reads every example once.
         training: what to time; None for nothing.

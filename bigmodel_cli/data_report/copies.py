@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data import contents, duplicates
 from bigmodel_cli.data.duplicates import Copies

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.columns import Column
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import DataSpec, Inputs

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli import build, plots
-from bigmodel_cli.build import Data
+from bigmodel_cli import assembly, plots
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import LANGUAGE_TASKS, Mixing
 from bigmodel_cli.data import contents
@@ -57,7 +57,7 @@ def draw(config: Config, data: Data, report: Description, sampled: Sample, folde
 
 
 def _draw_samples(config: Config, data: Data, path: Path) -> Path:
-    augmentations = [settled(item) for item in build.augmentations(config)]
+    augmentations = [settled(item) for item in assembly.augmentations(config)]
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
     if mixing and data.spec.task != "classification":
         raise DataError("dataset.augment: images are mixed for classification only")

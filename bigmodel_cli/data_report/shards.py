@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data import prepared
 from bigmodel_cli.data.pipeline import Keeping, TrainingPipeline
@@ -47,7 +47,7 @@ def write_prepared(
 
     Args:
         config: complete; its seed decides the order.
-        data: of `build.load_data`.
+        data: of `assembly.load_data`.
         folder: local or gs://.
         report: called with the split and its examples written so far.
 

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Data
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data import timing
 from bigmodel_cli.data.pipeline import Scheduled, TrainingPipeline
@@ -82,7 +82,7 @@ def measure_speed(
     pipeline = timing.examples_per_second(training.pipeline.batches().repeat(), seconds)
     batch = next(iter(training.pipeline.batches()))
     augmentations = []
-    for item, named in zip(build.augmentations(config), config.dataset.augment, strict=True):
+    for item, named in zip(assembly.augmentations(config), config.dataset.augment, strict=True):
         doing(f"timing {named.name}")
         took = timing.augmentation_milliseconds(settled(item), batch[0], batch[1], min(1.0, seconds))
         augmentations.append((named.name, took))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.metrics import (

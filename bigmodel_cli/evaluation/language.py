@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build, plots, rundir
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli import assembly, plots, rundir
+from bigmodel_cli.assembly import Data, Restored
 from bigmodel_cli.continuation import Sampling, continued
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
@@ -110,7 +110,7 @@ def _see(restored: Restored, split: SplitData, keeping: Keeping) -> _Seen:
     measure.compile(jit_compile=False)
     with data_errors_told():
         for prepared, wanted in evaluation_batches(
-            split, batch_size=size, keeping=keeping, hide=build.hiding(spec)
+            split, batch_size=size, keeping=keeping, hide=assembly.hiding(spec)
         ):
             loss, best = measure.predict_on_batch([prepared, wanted])
             true = np.asarray(wanted)
@@ -128,7 +128,7 @@ def _see(restored: Restored, split: SplitData, keeping: Keeping) -> _Seen:
 
 def batch_size(spec: DataSpec) -> int:
     """Texts whose logits fit into `LOGITS_BYTES`."""
-    return max(1, min(build.BATCH_SIZE, LOGITS_BYTES // (4 * spec.target.shape[0] * spec.outputs)))
+    return max(1, min(assembly.BATCH_SIZE, LOGITS_BYTES // (4 * spec.target.shape[0] * spec.outputs)))
 
 
 def _smoothed(counts: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.data.splits import SplitData
@@ -83,8 +83,8 @@ class Coder:
 
     def decoded(self, latents: np.ndarray) -> np.ndarray:
         """What lies at latents (n, latents), in the units of the input: (n, *input.shape) float32."""
-        starts = range(0, len(latents), build.BATCH_SIZE)
-        blocks = [latents[start : start + build.BATCH_SIZE] for start in starts]
+        starts = range(0, len(latents), assembly.BATCH_SIZE)
+        blocks = [latents[start : start + assembly.BATCH_SIZE] for start in starts]
         return np.concatenate([_computed(self._decoder, block)["units"] for block in blocks])
 
     def see(self, split: SplitData, keeping: Keeping, mean: np.ndarray) -> Seen:
@@ -139,7 +139,7 @@ class Coder:
 def raw_batches(split: SplitData, keeping: Keeping) -> Iterator[np.ndarray]:
     """Raw inputs (n, *input.shape) of a split, in order."""
     with data_errors_told():
-        batches = evaluation_batches(split, batch_size=build.BATCH_SIZE, keeping=keeping)
+        batches = evaluation_batches(split, batch_size=assembly.BATCH_SIZE, keeping=keeping)
         for inputs, _ in batches.as_numpy_iterator():
             yield inputs
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches

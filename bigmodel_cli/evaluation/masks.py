@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build, plots, rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly, plots, rundir
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import IGNORED, DataSpec
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import evaluation_batches
@@ -108,7 +108,7 @@ def _see(restored: Restored, subject: Subject) -> _Seen:
     """
     spec = restored.spec
     fits = PROBABILITY_BYTES // (4 * int(np.prod(spec.output_shape)))
-    size = max(1, min(build.BATCH_SIZE, fits))
+    size = max(1, min(assembly.BATCH_SIZE, fits))
     parts, finite = [], []
     with data_errors_told():
         for images, masks in evaluation_batches(subject.split, batch_size=size, keeping=subject.keeping):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import Part
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.data.tables import files as table_files

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.targets import joined_labels, predicted_labels
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.splits import SplitData

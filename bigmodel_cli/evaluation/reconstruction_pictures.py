@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bigmodel_cli import plots
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.splits import SplitData
 from bigmodel_cli.evaluation.latent_space import Coder, Seen

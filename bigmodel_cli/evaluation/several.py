@@ -8,8 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli import build, rundir
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli import assembly, rundir
+from bigmodel_cli.assembly import Data, Restored
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.evaluation.grouping import TRUE_CLASS
 from bigmodel_cli.evaluation.outcome import Evaluation
@@ -114,7 +114,7 @@ def new_data_of_each(
             f"of {', '.join(names)}, in this order"
         )
 
-    own = cache(lambda: build.restored_data(restored))
+    own = cache(lambda: assembly.restored_data(restored))
 
     def own_of(place: int) -> Data:
         return data_of(own(), place)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bigmodel_cli import build, evaluation_pictures, model_pictures, rundir
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly, evaluation_pictures, model_pictures, rundir
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
@@ -75,7 +75,7 @@ def evaluate(
             run was trained on.
         DataError: no output is finite.
     """
-    restored = build.restore(run)
+    restored = assembly.restore(run)
     subject = own_split(restored, split)
     if restored.spec.target.tasks:
         subjects = several.own_splits(restored, subject, by)
@@ -109,7 +109,7 @@ def evaluate_new(
         UsageError: the run cannot be restored, or a column is not there.
         DataError: no labels, other columns or shapes than the model takes, or nothing that can be measured.
     """
-    restored = build.restore(run)
+    restored = assembly.restore(run)
     if restored.spec.target.tasks:
         subjects = several.new_data_of_each(restored, paths, target, by)
         return several.joined([_evaluate(*pair, by, theme, projection) for pair in subjects])
@@ -222,7 +222,7 @@ class _Seen:
 
 
 def _see(restored: Restored, split: SplitData, keeping: Keeping) -> _Seen:
-    outputs = restored.predict(evaluation_batches(split, batch_size=build.BATCH_SIZE, keeping=keeping))
+    outputs = restored.predict(evaluation_batches(split, batch_size=assembly.BATCH_SIZE, keeping=keeping))
     finite = np.isfinite(outputs).all(axis=1)
     targets = split.targets()
     positions, others = np.flatnonzero(finite), np.flatnonzero(~finite)

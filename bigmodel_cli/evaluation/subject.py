@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Data, Restored
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Data, Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import Keeping
 from bigmodel_cli.data.splits import SplitData
@@ -57,7 +57,7 @@ def own_split(restored: Restored, name: SplitName) -> Subject:
     Raises:
         DataError: the data is not there, or has changed.
     """
-    data = build.restored_data(restored)
+    data = assembly.restored_data(restored)
     split = data.splits[name]
     return Subject(name, f"{name} split", split, np.arange(split.size), data.raw, data)
 
@@ -76,7 +76,7 @@ def new_data(
         paths: where the new data lies.
         target: columns of the labels; empty for those of training.
         by: columns that are asked for besides.
-        own: gives the run's own data; None for `build.restored_data`.
+        own: gives the run's own data; None for `assembly.restored_data`.
 
     Raises:
         UsageError: labels that the task does not have.
@@ -86,7 +86,7 @@ def new_data(
     kept = calibrating.kept(restored) if restored.spec.task == "classification" else None
     notes = list(found.notes)
     try:
-        data = own() if own else build.restored_data(restored)
+        data = own() if own else assembly.restored_data(restored)
     except BigmodelError as error:
         data = None
         reason = str(error).splitlines()[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.errors import BigmodelError, UsageError
 from bigmodel_cli.explanation import over_rows, single
 from bigmodel_cli.explanation.methods import METHODS, Asked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.explanation.scores import BATCH, Score, logits, on_floats
 
 METHOD = "integrated_gradients"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bigmodel_cli.build import BATCH_SIZE
+from bigmodel_cli.assembly import BATCH_SIZE
 
 GREY = 128
 """Of the patch, as in the paper; there is no image that says nothing."""

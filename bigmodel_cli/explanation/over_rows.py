@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import plots
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.explanation.methods import Asked
 from bigmodel_cli.explanation.partial_dependence import MOST_ROWS, Dependence, dependences

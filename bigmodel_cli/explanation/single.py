@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bigmodel_cli import plots
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.explanation import grad_cam, integrated_gradients
 from bigmodel_cli.explanation.integrated_gradients import Attribution
 from bigmodel_cli.explanation.methods import Asked

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.columns import Column, tokens_name
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.explanation.integrated_gradients import METHOD, Attribution, integrate

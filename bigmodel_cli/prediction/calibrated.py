@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.metrics import threshold_at_temperature
 from bigmodel_cli.prediction.content import Content

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli import build, engine
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly, engine
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import DataSpec, Mixing
 from bigmodel_cli.data.pipeline import Scheduled
 from bigmodel_cli.errors import BigmodelError, UsageError
@@ -169,7 +169,7 @@ def _augmenting(restored: Restored) -> Callable[[Any, Any], Any]:
         )
     drawn = [
         replace(scheduled, ramp_epochs=0, until_epoch=None)
-        for scheduled in build.augmentations(restored.config)
+        for scheduled in assembly.augmentations(restored.config)
         if not isinstance(scheduled.function, Mixing)
     ]
     if not drawn:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bigmodel_cli import pictures, plots
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.inputs.blocks import Block
 from bigmodel_cli.reconstruction import root_mean_squared_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bigmodel_cli.build import Restored
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.explanation.explaining import Explanation
 from bigmodel_cli.inputs.blocks import Block

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.errors import UsageError
@@ -44,7 +44,7 @@ class Request:
     arguments: Sequence[str] = ()
     split: SplitName = "test"
     limit: int | None = None
-    batch_size: int = build.BATCH_SIZE
+    batch_size: int = assembly.BATCH_SIZE
     content: Content = Content()  # noqa: RUF009 - frozen
     views: int = 1
     ensemble: Sequence[Run] = ()
@@ -103,7 +103,7 @@ def of_split(request: Request, restored: Restored) -> Source:
     Raises:
         DataError: they are not there, or are not what the run was trained on.
     """
-    examples = build.restored_data(restored).splits[request.split]
+    examples = assembly.restored_data(restored).splits[request.split]
     if request.limit:
         examples = examples.first(request.limit)
 

@@ -11,8 +11,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Restored
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Restored
 from bigmodel_cli.data.reading import data_errors_told
 from bigmodel_cli.errors import BigmodelError, DataError, UsageError
 from bigmodel_cli.explanation.explaining import Explained, Explanation
@@ -139,7 +139,7 @@ def predict(
         UsageError: a run cannot be restored, the request does not fit it, or no input at all can be read.
         InterruptedPredictionError: Ctrl-C; what is done is kept.
     """
-    members = [build.restore(run) for run in (request.run, *request.ensemble)]
+    members = [assembly.restore(run) for run in (request.run, *request.ensemble)]
     restored = members[0]
     request = replace(request, content=settled(request.content, members))
     if request.annotate is not None and restored.spec.input.kind != "image":

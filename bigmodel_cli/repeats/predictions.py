@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bigmodel_cli import build, rundir
+from bigmodel_cli import assembly, rundir
 from bigmodel_cli.errors import DataError
 from bigmodel_cli.repeats.series import Series
 
@@ -29,13 +29,13 @@ def join_predictions(series: Series, labels: Sequence[str], name: str) -> Path:
     import pyarrow as pa
     from pyarrow import parquet
 
-    source = build.open_source(series.config)
+    source = assembly.open_source(series.config)
     tables = []
     for number, member in enumerate(series.members, 1):
         if member.label not in labels:
             continue
         run = series.run(member)
-        held_out = build.divide(member.config, source)["test"]
+        held_out = assembly.divide(member.config, source)["test"]
         rows = parquet.read_table(run.evaluation("test") / "predictions.parquet")
         if run.read_splits()["test"]["sha256"] != held_out.fingerprint() or rows.num_rows != held_out.size:
             raise DataError(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from bigmodel_cli import build, plots, rundir, validation
+from bigmodel_cli import assembly, plots, rundir, validation
 from bigmodel_cli.config.schema import Config, FoldScheme
 from bigmodel_cli.data.strata import strata
 from bigmodel_cli.devices import Choice
@@ -70,7 +70,7 @@ def choose_scheme(config: Config, by: str | None) -> tuple[FoldScheme, str | Non
         return scheme, by or column, f"auto: dataset.split_by.{kind}"
     if by is not None:
         return "grouped", by, "auto: a column is given"
-    spec = build.open_source(config).spec
+    spec = assembly.open_source(config).spec
     classes = strata(spec)
     if classes is None:
         return "plain", None, f"auto: {spec.task.replace('_', ' ')}"

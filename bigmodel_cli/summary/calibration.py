@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigmodel_cli.build import Precision
+from bigmodel_cli.assembly import Precision
 from bigmodel_cli.devices import Devices
 
 REPEATS = 20

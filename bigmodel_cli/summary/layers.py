@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build, catalogue
-from bigmodel_cli.build import Precision
+from bigmodel_cli import assembly, catalogue
+from bigmodel_cli.assembly import Precision
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.devices import Choice, Devices, choose
@@ -129,7 +129,7 @@ def summarize(
     Raises:
         BigmodelError: the data is not there, the model does not fit it, or cannot be trained here.
     """
-    spec = data or build.load_data(config).spec
+    spec = data or assembly.load_data(config).spec
     devices = choose(config.training.devices)
     asked = config.training.precision
     # Most likely: to build a large model takes seconds.
@@ -172,7 +172,7 @@ def _bare_model(config: Config, data: DataSpec, precision: Precision) -> keras.M
     # Weights that are made in this scope have a shape and no values: a billion of them take no memory.
     scope = keras.StatelessScope(initialize_variables=False)
     with pretrained.left_out():
-        return build.build_model(config, data, precision, scope)
+        return assembly.build_model(config, data, precision, scope)
 
 
 def _training(

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bigmodel_cli import build
-from bigmodel_cli.build import Precision
+from bigmodel_cli import assembly
+from bigmodel_cli.assembly import Precision
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.devices import Devices
@@ -64,7 +64,7 @@ def measure(config: Config, spec: DataSpec, batch: int, precision: Precision, de
     before = _Memory(devices)
     try:
         with devices.scope():
-            model = build.build_model(config, spec, precision)
+            model = assembly.build_model(config, spec, precision)
             add_lora(config, model)
             freeze(config, model)
             objective = whole_objective(config, spec)

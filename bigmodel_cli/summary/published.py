@@ -173,14 +173,14 @@ def count(entry: Published) -> int:
     """
     import keras
 
-    from bigmodel_cli import build, validation
+    from bigmodel_cli import assembly, validation
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "published.yaml"
         path.write_text(f"dataset: digits\nmodel: {entry.model}\n", encoding="utf-8")
         config = validation.load(path).config
     data = stand_in(entry.shape, entry.outputs, task=entry.task, tokens=entry.tokens)
-    model = build.build_model(config, data, scope=keras.StatelessScope(initialize_variables=False))
+    model = assembly.build_model(config, data, scope=keras.StatelessScope(initialize_variables=False))
     weights: list[Any] = model.weights if entry.counted == "all" else model.trainable_weights
     if entry.counted == "below the last layer":
         head = {id(weight) for weight in model.layers[-1].weights}

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build, components, hidden_layers, rundir
+from bigmodel_cli import assembly, components, hidden_layers, rundir
 from bigmodel_cli.config.schema import Config, Initialize
 from bigmodel_cli.contracts import DataSpec, OneOfSeveral
 from bigmodel_cli.devices import Choice
@@ -98,7 +98,7 @@ def _read(path: Path) -> Weights:
             return _read_file(path)
     if not path.exists():
         raise UsageError(f"initialize.weights: there is no run, config or .keras file {path}")
-    restored = build.restore(rundir.find(path))
+    restored = assembly.restore(rundir.find(path))
     model = hidden_layers.trained_layers(restored)
     target = restored.spec.target
     return Weights(str(restored.run), _arrays(model), target.names, target.tasks)

@@ -7,7 +7,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build
+from bigmodel_cli import assembly
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data.sharing import Share
 from bigmodel_cli.devices import Devices
@@ -38,7 +38,9 @@ def compiled_copy(plan: Plan, config: Config) -> keras.Model:
         plan: whose model it is like.
         config: the plan's but for the optimizer.
     """
-    model = build.build_model(config, plan.data.spec, plan.choices["precision"].value, plan.devices.scope())
+    model = assembly.build_model(
+        config, plan.data.spec, plan.choices["precision"].value, plan.devices.scope()
+    )
     plan.beginning.prepare(model)
     share_batches(plan, model)
     _compile(plan, model, config, 1, 1.0)

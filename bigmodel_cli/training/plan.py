@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from bigmodel_cli.build import Data
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data.pipeline import TrainingPipeline
 from bigmodel_cli.devices import Choice, Devices

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigmodel_cli import build, catalogue
-from bigmodel_cli.build import Data
+from bigmodel_cli import assembly, catalogue
+from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.contracts import Mixing
 from bigmodel_cli.data.pipeline import Scheduled, TrainingPipeline, evaluation_batches
@@ -58,9 +58,9 @@ def _prepared(config: Config, resumed: Run | None, backend: Choice | None) -> Pl
         tf.config.experimental.enable_op_determinism()
     devices = choose(config.training.devices)
     data = (
-        build.load_data(config)
+        assembly.load_data(config)
         if resumed is None
-        else build.recorded_data(resumed, config, resumed.read_data())
+        else assembly.recorded_data(resumed, config, resumed.read_data())
     )
     backend = backend or Choice(devices.backend, "that of this process")
     if agreement.chief():
@@ -96,7 +96,7 @@ def _with_batch_size(config: Config, devices: Devices, data: Data, backend: Choi
     if asked != "auto":
         return _plan(config, devices, data, Choice(asked, "asked for"), backend, begun)
     size, reason = batch_size.first_try(
-        build.build_model(config, data.spec), devices, data.splits["train"].size
+        assembly.build_model(config, data.spec), devices, data.splits["train"].size
     )
     # Processes on different machines have different memory.
     size = -agreement.largest(-size)
@@ -131,12 +131,12 @@ def _plan(
         )
     _check_divisible(size, devices)
     share = Share(devices.rank, devices.processes, devices.count) if devices.backend == "jax" else None
-    model = build.build_model(config, data.spec)
+    model = assembly.build_model(config, data.spec)
     flops = count_flops(model).total
     precision = choose_precision(config, devices, model)
-    serving = build.serving_model(model, data.spec)
+    serving = assembly.serving_model(model, data.spec)
     if precision.value != "float32" or devices.count > 1:
-        model = build.build_model(config, data.spec, precision.value, devices.scope())
+        model = assembly.build_model(config, data.spec, precision.value, devices.scope())
         # It takes the weights of the model one by one.
         add_lora(config, serving)
     if devices.backend == "jax" and releases(config):
@@ -149,7 +149,7 @@ def _plan(
     augmentations = _augmentations(config, data)
     mixing = any(isinstance(item.function, Mixing) for item in augmentations)
     objective = whole_objective(config, data.spec, mixing=mixing)
-    weights = build.class_weights(config, data.spec)
+    weights = assembly.class_weights(config, data.spec)
     with data_errors_told():
         pipeline = TrainingPipeline(
             train,
@@ -158,12 +158,12 @@ def _plan(
             keeping=data.keeping,
             augmentations=augmentations,
             encode=objective.encode,
-            counts=build.resampling(config, train, data.spec),
+            counts=assembly.resampling(config, train, data.spec),
             timed=not config.training.deterministic,
             share=share,
             # Tokens are hidden anew in every epoch (Liu et al. 2019, "RoBERTa", section 4.1); what is
             # reconstructed is the image as it was augmented.
-            last=build.last_step(data.spec),
+            last=assembly.last_step(data.spec),
         )
         validation_batches = evaluation_batches(
             data.splits["validation"],
@@ -171,7 +171,7 @@ def _plan(
             keeping=data.keeping,
             encode=objective.encode,
             share=share,
-            hide=build.last_step(data.spec),
+            hide=assembly.last_step(data.spec),
         )
     _check_first_batch(pipeline, data)
     steps = _steps_per_execution(config, devices, pipeline.steps)
@@ -225,7 +225,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
     """What all processes of a job must have in common."""
     return {
         "config": plan.config.model_dump(mode="json"),
-        "examples": {name: build.split_record(part) for name, part in plan.data.splits.items()},
+        "examples": {name: assembly.split_record(part) for name, part in plan.data.splits.items()},
         "dataset.cache": plan.data.storage.value,
         "training.precision": plan.choices["precision"].value,
         "training.batch_size": plan.choices["batch_size"].value,
@@ -234,7 +234,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _augmentations(config: Config, data: Data) -> list[Scheduled]:
-    augmentations = build.augmentations(config)
+    augmentations = assembly.augmentations(config)
     if augmentations and data.spec.input.kind != "image":
         what = f"{data.spec.input.kind} inputs"
         if any(column.kind == "image" for column in data.spec.input.columns):

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigmodel_cli import build
+from bigmodel_cli import assembly
 from bigmodel_cli.config.schema import Component, Config
 from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.errors import UsageError
@@ -139,8 +139,8 @@ def steps_per_epoch_of(config: Config, spec: DataSpec | None = None) -> int:
     if spec is not None:
         examples = _resampled(config, spec)
     else:
-        data = build.load_data(config)
-        counts = build.resampling(config, data.splits["train"], data.spec)
+        data = assembly.load_data(config)
+        counts = assembly.resampling(config, data.splits["train"], data.spec)
         examples = data.splits["train"].size if counts is None else int(counts.sum())
     return math.ceil(examples / batch_size)
 

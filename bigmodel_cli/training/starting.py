@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bigmodel_cli import build, plots, rundir
+from bigmodel_cli import assembly, plots, rundir
 from bigmodel_cli.errors import UsageError
 from bigmodel_cli.rundir import Run
 from bigmodel_cli.training import agreement, environment
@@ -35,7 +35,9 @@ def _made(plan: Plan, path: Path | None, begun: bool) -> Run:
     run = rundir.create(plan.config.name, path, begun=begun or plan.config.training.resume == "auto")
     rundir.write_yaml(run.config, plan.config.model_dump(mode="json"))
     rundir.write_json(run.data, plan.data.spec.to_json())
-    rundir.write_json(run.splits, {name: build.split_record(part) for name, part in plan.data.splits.items()})
+    rundir.write_json(
+        run.splits, {name: assembly.split_record(part) for name, part in plan.data.splits.items()}
+    )
     described = environment.describe(plan.devices, plan.choices)
     rundir.write_json(run.environment, described)
     if plan.config.training.tensorboard:

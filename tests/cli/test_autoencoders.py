@@ -85,11 +85,11 @@ class TestEvaluation:
         """Both are those of scikit-learn, on the same split."""
         from sklearn.decomposition import PCA
 
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.rundir import find
 
         found = measured(folder, "plain")
-        data = build.restored_data(build.restore(find(folder / "plain")))
+        data = assembly.restored_data(assembly.restore(find(folder / "plain")))
         train, test = (data.splits[name].arrays()[0].reshape(-1, 64) / 255 for name in ("train", "test"))
         baseline, linear = (found[name]["scores"] for name in ("baseline", "linear_baseline"))
         assert baseline["mse"] == pytest.approx(((test - train.mean(axis=0)) ** 2).mean(), rel=1e-5)
@@ -101,11 +101,11 @@ class TestEvaluation:
     def test_predictions_and_errors_are_those_of_the_restored_model(self, folder):
         from pyarrow import parquet
 
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.rundir import find
 
-        restored = build.restore(find(folder / "plain"))
-        images = build.restored_data(restored).splits["test"].arrays()[0]
+        restored = assembly.restore(find(folder / "plain"))
+        images = assembly.restored_data(restored).splits["test"].arrays()[0]
         error = (restored.predict(images) - images) / 255
         table = parquet.read_table(folder / "plain/evaluation/test/predictions.parquet")
         np.testing.assert_allclose(table["mse"], (error**2).mean(axis=(1, 2, 3)), rtol=1e-4)

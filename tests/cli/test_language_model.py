@@ -116,10 +116,10 @@ def test_greedy_continuation_is_the_likeliest_text(user):
     assert done.exit_code == 0, done.stderr
     (found,) = json.loads(done.stdout)["continuations"]
     assert found["tokens"] == 5 and len(found["continuation"]) == 5
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.rundir import find
 
-    restored = build.restore(find(Path("a")))
+    restored = assembly.restore(find(Path("a")))
     # The 20th place of a window is foreseen from the 19 before it.
     probabilities = restored.predict({"text": np.array([b"the cat sat on the "], object)})[0, 19]
     assert restored.spec.target.names[probabilities.argmax()] == found["continuation"][0]

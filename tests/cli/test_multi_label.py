@@ -83,10 +83,10 @@ def test_evaluate_prints_each_label(user):
 
 
 def test_the_saved_model_gives_a_probability_for_each_label(folder):
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.rundir import Run
 
-    restored = build.restore(Run(folder / "a"))
+    restored = assembly.restore(Run(folder / "a"))
     found = restored.predict(np.zeros((2, 8), np.float32))
     logits = restored.model.get_layer("probabilities").input
     assert logits.shape == (None, 4)

@@ -49,7 +49,7 @@ def test_the_key_decides(tokens):
 
 
 def test_a_resumed_epoch_hides_what_the_whole_one_hides(tmp_path):
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.config.schema import Config
     from bigmodel_cli.contracts import Mixing
     from bigmodel_cli.data.pipeline import Scheduled, TrainingPipeline, evaluation_batches
@@ -65,8 +65,8 @@ def test_a_resumed_epoch_hides_what_the_whole_one_hides(tmp_path):
     config = Config.model_validate(
         {"name": "c", "dataset": {**dataset, **parameters}, "model": "transformer"}
     )
-    data = build.load_data(config)
-    hide = build.hiding(data.spec)
+    data = assembly.load_data(config)
+    hide = assembly.hiding(data.spec)
     pipeline = TrainingPipeline(
         data.splits["train"], batch_size=8, seed=3, keeping=data.keeping,
         augmentations=[Scheduled(Mixing(hide))], timed=False,

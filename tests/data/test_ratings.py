@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bigmodel_cli import build, rundir
+from bigmodel_cli import assembly, rundir
 from bigmodel_cli.contracts import Part
 from bigmodel_cli.data.ratings import ratings
 from bigmodel_cli.errors import DataError
@@ -53,8 +53,8 @@ training: {epochs: 15, batch_size: 64, tensorboard: false}
     trained = bigmodel("train", "c.yaml")
     assert trained.exit_code == 0, trained.stderr
     assert "the noise alone makes an RMSE of 0.3" in trained.stdout
-    restored = build.restore(rundir.find(Path("c.yaml")))
-    inputs, values = build.restored_data(restored).splits["test"].arrays()
+    restored = assembly.restore(rundir.find(Path("c.yaml")))
+    inputs, values = assembly.restored_data(restored).splits["test"].arrays()
     rmse = np.sqrt(np.mean((restored.predict(inputs) - values) ** 2))
     assert values.std() > 0.9
     assert 0.28 < rmse < 0.6

@@ -18,14 +18,14 @@ training: {epochs: 1, batch_size: 16, tensorboard: false}
 
 @pytest.fixture(scope="module")
 def restored(tmp_path_factory):
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.cli import main
     from bigmodel_cli.rundir import Run
 
     folder = tmp_path_factory.mktemp("masks")
     (folder / "masks.yaml").write_text(TEXT)
     main(["train", str(folder / "masks.yaml"), "--run-dir", str(folder / "a"), "--quiet"])
-    return build.restore(Run(folder / "a"))
+    return assembly.restore(Run(folder / "a"))
 
 
 def evaluated(restored, by=()):

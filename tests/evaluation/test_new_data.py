@@ -94,11 +94,11 @@ def _document(evaluation: Any) -> dict[str, Any]:
 def test_the_same_rows_give_the_same_figures(run: Run, trained: Path, tmp_path: Path) -> None:
     from pyarrow import parquet
 
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.evaluation import evaluate_new
 
-    restored = build.restore(run)
-    test = build.restored_data(restored).splits["test"]
+    restored = assembly.restore(run)
+    test = assembly.restored_data(restored).splits["test"]
     places = test.parts[0].indices
     rows = [
         line.split(",") for line in (trained.parent / "train.csv").read_text(encoding="utf-8").split()[1:]

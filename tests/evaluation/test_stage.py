@@ -107,11 +107,11 @@ def test_a_linear_model_stands_beside_it(evaluated: Any) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     found = _document(evaluated)["linear_baseline"]
     assert found["description"].endswith("30 standardized numbers, fitted on all 409 training examples")
-    splits = build.load_data(build.restore(evaluated.run).config).splits
+    splits = assembly.load_data(assembly.restore(evaluated.run).config).splits
     inputs, targets = splits["train"].arrays()
     held_out, truth = splits["test"].arrays()
     scaler = StandardScaler().fit(inputs)
@@ -133,7 +133,7 @@ def test_a_column_that_is_not_there(run: Run) -> None:
 def test_predictions_that_are_not_finite_are_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyarrow import parquet
 
-    from bigmodel_cli.build import Restored
+    from bigmodel_cli.assembly import Restored
     from bigmodel_cli.evaluation import evaluate
 
     predict = Restored.predict
@@ -158,11 +158,11 @@ def test_predictions_that_are_not_finite_are_left_out(run: Run, monkeypatch: pyt
 
 
 def test_a_split_of_one_class(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.data import contents
     from bigmodel_cli.evaluation import evaluate
 
-    whole = build.restored_data
+    whole = assembly.restored_data
 
     def benign_only(restored: Any) -> Any:
         data = whole(restored)
@@ -170,7 +170,7 @@ def test_a_split_of_one_class(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
         data.splits["test"] = contents.picked(test, np.flatnonzero(test.targets() == 1))  # type: ignore[index]
         return data
 
-    monkeypatch.setattr(build, "restored_data", benign_only)
+    monkeypatch.setattr(assembly, "restored_data", benign_only)
     evaluation = evaluate(run)
     found = _document(evaluation)
     assert found["scores"]["roc_auc"] is found["threshold"]["at_half"]["matthews_correlation"] is None

@@ -12,7 +12,7 @@ from bigmodel_cli import validation
 
 
 def _train(folder: Path, text: str) -> Any:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.cli.progress import TrainingProgress
     from bigmodel_cli.training import planning, starting, trainer
 
@@ -20,7 +20,7 @@ def _train(folder: Path, text: str) -> Any:
     plan = planning.prepare(validation.load(folder / "config.yaml").config)
     run = starting.start(plan, folder / "run")
     trainer.train(plan, run, TrainingProgress(quiet=True))
-    return build.restore(run)
+    return assembly.restore(run)
 
 
 def _config(name: str, dataset: str, model: str, epochs: int) -> str:
@@ -69,8 +69,8 @@ def examples() -> Callable[[Any], tuple[Any, Any]]:
     """Inputs and targets of a run's test split."""
 
     def of(restored: Any) -> tuple[Any, Any]:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
 
-        return build.load_data(restored.config, restored.spec).splits["test"].arrays()
+        return assembly.load_data(restored.config, restored.spec).splits["test"].arrays()
 
     return of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from bigmodel_cli import build
+from bigmodel_cli import assembly
 from bigmodel_cli.errors import ModelError
 from bigmodel_cli.latent_draw import LatentDraw, divergence_from_standard_normal
 from bigmodel_cli.models.autoencoder import autoencoder
@@ -90,7 +90,7 @@ def test_served_model_needs_no_code_of_ours(images, tmp_path):
     """What is saved takes the mean of the latents, gives pixels, and holds Keras' own layers alone."""
     data = reconstructed(images(6, 5, 1), "vae")
     model = vae(data, latent=2, filters=[3], dense=[4])
-    serving = build.serving_model(model, data)
+    serving = assembly.serving_model(model, data)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 5, 1)).astype(np.uint8)
     given = np.asarray(serving(pixels))
     np.testing.assert_allclose(given, 255 / (1 + np.exp(-np.asarray(model(pixels)))), rtol=1e-4)
@@ -107,5 +107,5 @@ def test_served_features_are_in_their_own_units(table):
     data = reconstructed(table((100.0, 2.0), (400.0, 9.0), classes=2), "autoencoder")
     model = autoencoder(data, latent=1, dense=[])
     values = np.array([[120.0, 5.0], [80.0, 2.0]], np.float32)
-    given = np.asarray(build.serving_model(model, data)(values))
+    given = np.asarray(assembly.serving_model(model, data)(values))
     np.testing.assert_allclose(given, np.asarray(model(values)) * [20, 3] + [100, 2], rtol=1e-5)

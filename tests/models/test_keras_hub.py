@@ -161,13 +161,13 @@ def test_bert_base_has_its_published_parameters(folder, tmp_path):
 
 
 def test_layers_are_frozen_and_given_lora(folder, preset, monkeypatch):
-    from bigmodel_cli import build, validation
+    from bigmodel_cli import assembly, validation
     from bigmodel_cli.training.layer_rules import add_lora, freeze
 
     monkeypatch.chdir(folder)
     rules = "[{match: ['*_embedding'], frozen: true}, {match: ['transformer_layer_*'], lora_rank: 2}]"
     config = validation.load(Path("hub.yaml"), ["model.preset=elsewhere", f"optimizer.layers={rules}"]).config
-    model = build.build_model(config, data(preset))
+    model = assembly.build_model(config, data(preset))
     add_lora(config, model)
     freeze(config, model)
     trained = {weight.path for weight in model.trainable_weights}
@@ -177,7 +177,7 @@ def test_layers_are_frozen_and_given_lora(folder, preset, monkeypatch):
 
 
 def test_a_run_begins_with_another_one(folder, preset, monkeypatch):
-    from bigmodel_cli import build, validation
+    from bigmodel_cli import assembly, validation
     from bigmodel_cli.rundir import Run
     from bigmodel_cli.training.beginning import beginning
 
@@ -185,7 +185,7 @@ def test_a_run_begins_with_another_one(folder, preset, monkeypatch):
     spec = Run(folder / "a").read_data()
     config = validation.load(Path("hub.yaml"), ["model.load_weights=false", "initialize={weights: a}"]).config
     begun = beginning(config, spec, resumed=False)
-    model = build.build_model(config, spec)
+    model = assembly.build_model(config, spec)
     assert begun.prepare(model).value.startswith(f"{len(model.weights)} of {len(model.weights)} weights")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigmodel_cli import build, validation
+from bigmodel_cli import assembly, validation
 from bigmodel_cli.columns import CATEGORIES, NUMBERS, Column
 from bigmodel_cli.contracts import DataSpec, InputSpec, Part, TargetSpec
 from bigmodel_cli.data import prepared
@@ -189,13 +189,13 @@ def run(folder: Path) -> Run:
 
 
 def accuracy(run: Run) -> float:
-    restored = build.restore(run)
-    inputs, targets = build.restored_data(restored).splits["test"].arrays()
+    restored = assembly.restore(run)
+    inputs, targets = assembly.restored_data(restored).splits["test"].arrays()
     return float((restored.predict(inputs).argmax(axis=1) == targets).mean())
 
 
 def test_image_and_number_together_tell_what_neither_tells_alone(run):
-    inputs, targets = build.restored_data(build.restore(run)).splits["test"].arrays()
+    inputs, targets = assembly.restored_data(assembly.restore(run)).splits["test"].arrays()
     bright, large = inputs["photo"].mean(axis=(1, 2, 3)) > 100, inputs["x"] > 0
 
     def best(*known):
@@ -219,14 +219,14 @@ def test_resumed_it_is_the_same_to_the_bit(folder, run):
         resume=True,
     )
     for mine, other in zip(
-        *(build.restore(each).model.get_weights() for each in (run, stopped)), strict=True
+        *(assembly.restore(each).model.get_weights() for each in (run, stopped)), strict=True
     ):
         np.testing.assert_array_equal(mine, other)
 
 
 def test_the_saved_model_takes_pixels(run):
-    restored = build.restore(run)
-    inputs, _ = build.restored_data(restored).splits["test"].arrays()
+    restored = assembly.restore(run)
+    inputs, _ = assembly.restored_data(restored).splits["test"].arrays()
     assert inputs["photo"].dtype == np.uint8
     saved = keras.saving.load_model(run.model)
     found = np.asarray(saved({key: keras.ops.convert_to_tensor(cells) for key, cells in inputs.items()}))
@@ -242,8 +242,8 @@ def test_new_rows_are_predicted(folder, run, bigmodel, write):
 
 
 def test_linear_model_and_importance_see_the_images(run):
-    restored = build.restore(run)
-    data = build.restored_data(restored)
+    restored = assembly.restore(run)
+    data = assembly.restored_data(restored)
     split = data.splits["test"]
     baseline, reason = linear_baseline(data, split, np.arange(split.size), seed=0)
     assert reason is None
@@ -254,7 +254,7 @@ def test_linear_model_and_importance_see_the_images(run):
 
 
 def test_prepared_shards_hold_the_images(run, tmp_path):
-    data = build.restored_data(build.restore(run))
+    data = assembly.restored_data(assembly.restore(run))
     split = data.splits["test"]
     batches, folder = {"test": split.batches().as_numpy_iterator()}, str(tmp_path / "shards")
     prepared.write(batches, data.spec, {"test": split.size}, folder, report=lambda *_: None)

@@ -37,8 +37,8 @@ from pathlib import Path
 import numpy as np
 from bigmodel_cli import engine
 engine.start(sys.argv[1])
-from bigmodel_cli import build, validation
-data = build.load_data(validation.load(Path("config.yaml"), ()).config)
+from bigmodel_cli import assembly, validation
+data = assembly.load_data(validation.load(Path("config.yaml"), ()).config)
 batches = data.keeping.prepared(data.splits["train"].batches())
 inputs = [inputs for inputs, _ in batches]
 np.savez(sys.argv[2], **{key: np.concatenate([batch[key] for batch in inputs]) for key in inputs[0]})

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bigmodel_cli import build, rundir, validation
+from bigmodel_cli import assembly, rundir, validation
 from bigmodel_cli.devices import Choice
 from bigmodel_cli.errors import InterruptedTrainingError, UsageError
 from bigmodel_cli.repeats import running, series
@@ -123,16 +123,16 @@ def test_predictions_of_all_folds(folds: Series) -> None:
     from pyarrow import parquet
 
     table = parquet.read_table(folds.path / "predictions.parquet").to_pydict()
-    data = build.load_data(folds.config)
+    data = assembly.load_data(folds.config)
     whole = np.sort(np.concatenate([data.splits[name].parts[0].indices for name in ("train", "validation")]))
     assert table["id"] == whole.tolist()
     assert set(table["base"]) == {"all"}
-    source = build.open_source(folds.config)
+    source = assembly.open_source(folds.config)
     part = data.splits["train"].parts[0].__class__("all", whole)
     assert table["target"] == [data.spec.target.names[index] for index in source.targets(part)]
     for number, member in enumerate(folds.members, 1):
-        restored = build.restore(folds.run(member))
-        held_out = build.restored_data(restored).splits["test"]
+        restored = assembly.restore(folds.run(member))
+        held_out = assembly.restored_data(restored).splits["test"]
         rows = [index for index, fold in enumerate(table["fold"]) if fold == number]
         assert [table["id"][row] for row in rows] == held_out.parts[0].indices.tolist()
         expected = restored.predict(held_out.arrays()[0])[:, 0]
@@ -207,8 +207,8 @@ def test_data_that_has_changed_is_not_joined(folds: Series, monkeypatch: pytest.
     from bigmodel_cli.errors import DataError
     from bigmodel_cli.repeats.predictions import join_predictions
 
-    other = {**build.divide(folds.members[1].config, build.open_source(folds.config))}
-    monkeypatch.setattr(build, "divide", lambda config, source: other)
+    other = {**assembly.divide(folds.members[1].config, assembly.open_source(folds.config))}
+    monkeypatch.setattr(assembly, "divide", lambda config, source: other)
     with pytest.raises(DataError, match=r"is not what .*fold-1 was trained on"):
         join_predictions(folds, ["fold-1"], "other.parquet")
 

@@ -96,14 +96,14 @@ def losses_of(config: Callable[..., Config]) -> Callable[..., tuple[list[float],
     def fit(text: str, *overrides: str) -> tuple[list[float], Any]:
         import numpy as np
 
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.training.layer_rules import freeze
         from bigmodel_cli.training.objective import build_objective
         from bigmodel_cli.training.optimizer import build_optimizer
 
         complete = config(text, *overrides)
-        data = build.load_data(complete)
-        model = build.build_model(complete, data.spec)
+        data = assembly.load_data(complete)
+        model = assembly.build_model(complete, data.spec)
         objective = build_objective(complete, data.spec)
         freeze(complete, model)
         # Tracing a graph would take most of the time.

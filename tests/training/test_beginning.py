@@ -40,9 +40,9 @@ def prepared(config: Callable[..., Any], *overrides: str) -> Any:
 
 
 def restored_weights(run: Run) -> dict[str, np.ndarray]:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    return weights_of(build.restore(run).model)
+    return weights_of(assembly.restore(run).model)
 
 
 def test_all_but_the_head_of_other_classes(base: Run, config: Callable[..., Any]) -> None:

@@ -19,11 +19,11 @@ PROBABILITIES = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
 
 
 def _objective(config: Callable[..., Config], *overrides: str) -> Any:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
     complete = config(TEXT, *overrides)
-    return build_objective(complete, build.load_data(complete).spec)
+    return build_objective(complete, assembly.load_data(complete).spec)
 
 
 def _metric(config: Callable[..., Config], text: str) -> float:
@@ -104,25 +104,25 @@ def test_metrics_of_other_tasks(config: Callable[..., Config], metric: str) -> N
 
 @pytest.mark.parametrize("key", ["class_weights: balanced", "resample: oversample"])
 def test_weights_and_resampling_are_refused(config: Callable[..., Config], key: str) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     name, _, value = key.partition(": ")
     complete = config(TEXT, f"dataset.{name}={value}")
-    data = build.load_data(complete)
+    data = assembly.load_data(complete)
     with pytest.raises(DataError, match=f"dataset.{name}: .* for multi_label; .* binary_focal_crossentropy"):
         if name == "resample":
-            build.resampling(complete, data.splits["train"], data.spec)
+            assembly.resampling(complete, data.splits["train"], data.spec)
         else:
-            build.class_weights(complete, data.spec)
+            assembly.class_weights(complete, data.spec)
 
 
 def test_mixing_is_refused(config: Callable[..., Config]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
     complete = config(TEXT)
     with pytest.raises(UsageError, match="mixed for classification only"):
-        build_objective(complete, build.load_data(complete).spec, mixing=True)
+        build_objective(complete, assembly.load_data(complete).spec, mixing=True)
 
 
 @pytest.mark.parametrize("loss", ["auto", "binary_focal_crossentropy", "hinge", "squared_hinge"])

@@ -46,10 +46,10 @@ def _splits(names: list[str], accepted: Callable[[str], Any]) -> tuple[list[str]
 
 
 def _objective(config: Config) -> Any:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
-    data = build.load_data(config)
+    data = assembly.load_data(config)
     return build_objective(config, data.spec), data
 
 
@@ -267,11 +267,11 @@ MIXED = "name: c\ndataset: digits\nmodel: cnn\n"
 
 
 def test_mixed_targets_are_one_hot(config: Callable[..., Config]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
     complete = config(MIXED)
-    data = build.load_data(complete)
+    data = assembly.load_data(complete)
     objective = build_objective(complete, data.spec, mixing=True)
     assert objective.loss_name == "categorical_crossentropy"
     assert objective.encode is not None
@@ -292,23 +292,23 @@ def test_mixed_targets_are_one_hot(config: Callable[..., Config]) -> None:
     ],
 )
 def test_what_cannot_be_mixed(config: Callable[..., Config], text: str, message: str) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
     complete = config(text)
     with pytest.raises(UsageError, match=message):
-        build_objective(complete, build.load_data(complete).spec, mixing=True)
+        build_objective(complete, assembly.load_data(complete).spec, mixing=True)
 
 
 def test_metrics_of_scaled_targets_are_in_original_units(config: Callable[..., Config]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.objective import build_objective
 
     complete = config(
         "name: c\ndataset: {name: diabetes, prepare: {target: {scale: standardize}}}\nmodel: mlp\n"
         "metrics: [mean_absolute_error]\n"
     )
-    spec = build.load_data(complete).spec
+    spec = assembly.load_data(complete).spec
     objective = build_objective(complete, spec)
     assert objective.encode is not None
     targets = np.array([[100.0], [200.0]], np.float32)

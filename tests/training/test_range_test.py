@@ -27,7 +27,7 @@ def search(config: Callable[..., Config]) -> Callable[..., tuple[Any, Any, list[
     """`search("model.dropout=0.5")`: a plan, what its range test finds, and the models that it trained."""
 
     def run(*overrides: str) -> tuple[Any, Any, list[Any]]:
-        from bigmodel_cli import build
+        from bigmodel_cli import assembly
         from bigmodel_cli.devices import Choice
         from bigmodel_cli.training import compiling, planning
         from bigmodel_cli.training.range_test import find_learning_rate
@@ -38,7 +38,7 @@ def search(config: Callable[..., Config]) -> Callable[..., tuple[Any, Any, list[
         trained = []
 
         def compiled(changed: Config) -> Any:
-            model = build.build_model(changed, plan.data.spec)
+            model = assembly.build_model(changed, plan.data.spec)
             choices = {**plan.choices, "steps_per_execution": Choice(1, "a rate for each step")}
             compiling.compile_model(replace(plan, config=changed, model=model, choices=choices))
             trained.append(model)
@@ -53,7 +53,7 @@ def search(config: Callable[..., Config]) -> Callable[..., tuple[Any, Any, list[
 def test_the_rate_is_found_and_nothing_else_is_touched(search: Callable[..., Any]) -> None:
     import keras
 
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.optimizer import current_learning_rate
 
     plan, found, (model,) = search("model.dropout=0.3")
@@ -65,7 +65,7 @@ def test_the_rate_is_found_and_nothing_else_is_touched(search: Callable[..., Any
     growth = found.rates[1] / found.rates[0]
     assert current_learning_rate(model.optimizer) == pytest.approx(found.rates[-1] * growth, rel=1e-3)
     assert max(found.losses) < np.inf
-    fresh = build.build_model(plan.config, plan.data.spec)
+    fresh = assembly.build_model(plan.config, plan.data.spec)
     for then, now in zip(fresh.variables, plan.model.variables, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(then), keras.ops.convert_to_numpy(now))
     assert int(plan.pipeline.epoch) == 0 and float(plan.pipeline.waited) == 0

@@ -71,11 +71,11 @@ def test_what_training_finds_out_is_not_drawn(config: Callable[..., Config]) -> 
 @pytest.mark.parametrize("resample", ["null", "oversample", "undersample"])
 def test_steps_of_an_epoch_are_those_of_training(resample: str, config: Callable[..., Config]) -> None:
     """From the data, and from what a run recorded of it."""
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
     from bigmodel_cli.training.rate_curve import steps_per_epoch_of
 
     complete = config(TEXT, f"dataset.resample={resample}", "dataset.limit=333", "training.batch_size=7")
-    data: Any = build.load_data(complete)
-    counts = build.resampling(complete, data.splits["train"], data.spec)
+    data: Any = assembly.load_data(complete)
+    counts = assembly.resampling(complete, data.splits["train"], data.spec)
     examples = 333 if counts is None else counts.sum()
     assert steps_per_epoch_of(complete) == steps_per_epoch_of(complete, data.spec) == -(-examples // 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bigmodel_cli import build
+from bigmodel_cli import assembly
 from bigmodel_cli.errors import BigmodelError
 from bigmodel_cli.training.objective import build_objective
 
@@ -20,7 +20,7 @@ VAE = DIGITS.replace("autoencoder", "vae")
 
 
 def objective(config):
-    data = build.load_data(config)
+    data = assembly.load_data(config)
     return data.spec, build_objective(config, data.spec)
 
 
@@ -113,10 +113,10 @@ def test_what_makes_no_sense_is_refused(config, text, override, message):
 )
 def test_classes_are_not_balanced(config, function, override, message):
     complete = config(DIGITS, override)
-    data = build.load_data(complete)
+    data = assembly.load_data(complete)
     given = [data.spec] if function == "class_weights" else [data.splits["train"], data.spec]
     with pytest.raises(BigmodelError, match=message):
-        getattr(build, function)(complete, *given)
+        getattr(assembly, function)(complete, *given)
 
 
 def test_targets_are_the_inputs_as_they_were_augmented(config):
@@ -146,6 +146,6 @@ def test_a_model_of_ones_own(config, monkeypatch, tmp_path):
     complete = config(
         DIGITS.replace("{name: autoencoder, latent: 2, filters: [], dense: []}", "own_coder:linear")
     )
-    data = build.load_data(complete)
+    data = assembly.load_data(complete)
     assert data.spec.task == "reconstruction"
-    assert build.build_model(complete, data.spec).output_shape == (None, 8, 8, 1)
+    assert assembly.build_model(complete, data.spec).output_shape == (None, 8, 8, 1)

@@ -106,9 +106,9 @@ def assert_same(run: Run, other: Run) -> None:
 
 
 def _served(run: Run) -> list[np.ndarray]:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    return build.restore(run).model.get_weights()
+    return assembly.restore(run).model.get_weights()
 
 
 def interrupt(

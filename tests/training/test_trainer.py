@@ -135,10 +135,10 @@ def _number(proto: Any) -> Any:
 
 def test_the_best_model_is_stored(iris: Run) -> None:
     """The stored weights give the validation loss of the best epoch."""
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
-    restored = build.restore(iris)
-    inputs, targets = build.load_data(restored.config).splits["validation"].arrays()
+    restored = assembly.restore(iris)
+    inputs, targets = assembly.load_data(restored.config).splits["validation"].arrays()
     probabilities = restored.predict(inputs)
     loss = -np.log(probabilities[np.arange(len(targets)), targets]).mean()
     assert loss == pytest.approx(iris.read_summary()["metrics"]["val_loss"], rel=1e-4)
@@ -147,7 +147,7 @@ def test_the_best_model_is_stored(iris: Run) -> None:
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_restore_best(restore_best: bool, train: Callable[..., Run]) -> None:
     """At this learning rate the third epoch is worse than the best before it."""
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     run = train(
         IRIS,
@@ -160,8 +160,8 @@ def test_restore_best(restore_best: bool, train: Callable[..., Run]) -> None:
     best = min(history, key=lambda epoch: epoch["val_loss"])
     assert best is not history[-1]
     kept = best if restore_best else history[-1]
-    restored = build.restore(run)
-    inputs, targets = build.load_data(restored.config).splits["validation"].arrays()
+    restored = assembly.restore(run)
+    inputs, targets = assembly.load_data(restored.config).splits["validation"].arrays()
     accuracy = float((restored.predict(inputs).argmax(axis=1) == targets).mean())
     assert accuracy == pytest.approx(kept["val_accuracy"])
     summary = run.read_summary()
@@ -235,13 +235,13 @@ def test_out_of_memory(train: Callable[..., Run], tmp_path: Path, monkeypatch: p
 
 
 def test_bfloat16_stores_a_float32_model(train: Callable[..., Run]) -> None:
-    from bigmodel_cli import build
+    from bigmodel_cli import assembly
 
     run = train(DIGITS, "training.precision=bfloat16", to="run")
-    restored = build.restore(run)
+    restored = assembly.restore(run)
     assert {variable.dtype for variable in restored.model.weights} == {"float32"}
     assert {layer.compute_dtype for layer in restored.model.layers} <= {"float32", "uint8"}
-    inputs, _ = build.load_data(restored.config).splits["train"].arrays()
+    inputs, _ = assembly.load_data(restored.config).splits["train"].arrays()
     probabilities = restored.predict(inputs)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)

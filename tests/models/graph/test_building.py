@@ -64,7 +64,7 @@ PARALLEL = """
 def built(data: DataSpec, text: str, **parameters: Any) -> Any:
     import keras
 
-    # Names begin anew, as `build.build_model` makes them.
+    # Names begin anew, as `assembly.build_model` makes them.
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     return layers(data, layers=yaml.safe_load(text), **parameters)

@@ -105,15 +105,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_is_restored_with_its_weights(run: Path) -> None:
-    from bigmodel_cli import build, rundir
+    from bigmodel_cli import assembly, rundir
 
-    restored = build.restore(rundir.find(run))
+    restored = assembly.restore(rundir.find(run))
     names = [layer.name for layer in restored.model.layers]
     assert {"stem", "add", "add_projection", "concatenate", "logits", "probabilities"} <= set(names)
-    data = build.restored_data(restored)
+    data = assembly.restored_data(restored)
     inputs, _ = data.splits["test"].arrays()
     found = restored.predict(inputs)
-    again = build.restore(rundir.find(run)).predict(inputs)
+    again = assembly.restore(rundir.find(run)).predict(inputs)
     assert found.shape == (len(inputs), 10)
     assert np.array_equal(found, again)
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
