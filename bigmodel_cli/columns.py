@@ -105,6 +105,8 @@ class Column:
         ngrams: longest run of tokens that is a token of its own; 1 for none.
         shape: of an image, (height, width, channels); else empty.
         resize: how images of another size are brought to that one, see `contracts.Resize`.
+        hidden: of a masked language model's text, the share of the tokens that it has to find, where that is
+            not BERT's; else 0.
         preset: of a text, what of a KerasHub preset is no weight (`presets.read`); empty for none.
     """
 
@@ -128,6 +130,7 @@ class Column:
     normalize: str = "none"
     split: str = "whitespace"
     ngrams: int = 1
+    hidden: float = 0.0
     shape: tuple[int, ...] = ()
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     preset: str = ""

@@ -248,6 +248,9 @@ class PrepareText(Section):
     )
     ngrams: Annotated[int, Field(ge=1, le=5)] = Field(1, description="longest run of tokens that is one, too")
     dimension: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="size of a token's embedding")
+    hidden: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the tokens that a masked language model has to find; null: 0.15, as BERT"
+    )
 
     @model_validator(mode="after")
     def _single_pieces(self) -> Self:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 HIDDEN, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1
-"""Shares of Devlin et al. 2019, section 3.1: of the tokens that are asked for; of these, those that [MASK]
-and those that a random token stands for. The rest stays: the model cannot tell what it is asked for."""
+"""Shares of Devlin et al. 2019, section 3.1: of the tokens that are asked for, where a column has no share of
+its own; of these, those that [MASK] and those that a random token stands for. The rest stays: the model
+cannot tell what it is asked for."""
 
 Masking = Callable[[Any, "tf.Tensor", "tf.Tensor"], tuple[Any, "tf.Tensor"]]
 """(prepared inputs of a batch, tokens (n, length), key (2,) int32) -> inputs with some tokens hidden, and
@@ -25,7 +26,7 @@ def masking(column: Column) -> Masking:
 
     The token that stands for a hidden one is the number after all others, as `text_encoder.mask_token` says.
     """
-    name, mask = tokens_name(0), column.ids
+    name, mask, share = tokens_name(0), column.ids, column.hidden or HIDDEN
 
     def hide(
         inputs: dict[str, tf.Tensor], tokens: tf.Tensor, key: tf.Tensor
@@ -34,7 +35,7 @@ def masking(column: Column) -> Masking:
 
         given = inputs[name]
         shape = tf.shape(given)
-        asked = tf.random.stateless_uniform(shape, tf.random.fold_in(key, 0)) < HIDDEN
+        asked = tf.random.stateless_uniform(shape, tf.random.fold_in(key, 0)) < share
         # What does not count, such as padding, is not asked for.
         asked &= tf.not_equal(tokens, NOT_COUNTED)
         how = tf.random.stateless_uniform(shape, tf.random.fold_in(key, 1))

@@ -99,6 +99,7 @@ def describe(
         columns = (
             known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts, preset)
         )
+        _refuse_hidden(spec, columns)
         data_input, targets = replace(data_input, columns=columns), train.targets()
     elif spec.task != "segmentation":
         targets = train.targets()
@@ -351,6 +352,15 @@ def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
     return replace(column, vocabulary=before.vocabulary, length=length)
 
 
+def _refuse_hidden(spec: DataSpec, columns: Sequence[Column]) -> None:
+    for column in columns:
+        if column.hidden and spec.task != "masked_language_model":
+            raise DataError(
+                f"dataset.prepare.text.hidden: {column.hidden:g} is the share of the tokens that a "
+                f"masked_language_model has to find, but {spec.name} is for {spec.task}; leave it out"
+            )
+
+
 def _check_names(columns: Sequence[Column], prepare: Prepare) -> None:
     names = [column.name for column in columns]
     for name in prepare.columns:
@@ -575,4 +585,5 @@ class _Tokens:
             normalize=self._wanted.normalize,
             split=self._wanted.split,
             ngrams=self._wanted.ngrams,
+            hidden=self._wanted.hidden or 0.0,
         )

@@ -127,6 +127,10 @@ def test_word_pieces_train_predict_and_explain(user, folder):
             ("train", "fine.yaml", "initialize={weights: a}", "dataset.prepare.text.normalize=none"),
             "dataset.prepare.text.normalize: is `none` for `text`, but the run that `initialize` names has",
         ),
+        (
+            ("train", "fine.yaml", "dataset.prepare.text.hidden=0.3"),
+            "0.3 is the share of the tokens that a masked_language_model has to find, but",
+        ),
         (("train", "hidden.yaml", "dataset.target=[text, label]"), "a language model learns one column"),
         (("train", "hidden.yaml", "dataset.columns={text: categorical}"), "is declared categorical"),
         (("train", "hidden.yaml", "model={name: mlp}"), "gives outputs of shape"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,9 +21,9 @@ def tokens():
     return found
 
 
-def hidden(tokens, key=(0, 1)):
+def hidden(tokens, key=(0, 1), column=COLUMN):
     targets = np.where(tokens == 0, NOT_COUNTED, tokens)
-    inputs, asked = masking(COLUMN)({"tokens_0": tf.constant(tokens)}, tf.constant(targets), tf.constant(key))
+    inputs, asked = masking(column)({"tokens_0": tf.constant(tokens)}, tf.constant(targets), tf.constant(key))
     return inputs["tokens_0"].numpy(), asked.numpy()
 
 
@@ -40,6 +42,14 @@ def test_shares_are_those_of_the_paper(tokens):
     assert kept == pytest.approx(0.51, abs=0.06)
     assert others.min() >= 1 and others[others != tokens[chosen][~masked]].min() >= 2
     assert others.max() < MASK
+
+
+def test_a_share_of_ones_own(tokens):
+    _, asked = hidden(tokens, column=replace(COLUMN, hidden=0.4))
+    assert (asked[:, :30] != NOT_COUNTED).mean() == pytest.approx(0.4, abs=0.01)
+    _, other = hidden(tokens)
+    # The draw is the same, and the share a threshold.
+    assert ((other == NOT_COUNTED) | (asked != NOT_COUNTED)).all()
 
 
 def test_the_key_decides(tokens):
