@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -22,14 +23,18 @@ _CHAIN = 200
 """Operations in the chain that tells what starting one takes."""
 
 
+Kernel = Literal["product", "convolution", "depthwise"]
+
+
 @dataclass(frozen=True)
 class Throughput:
     """Of a device at one precision; forward and backward pass together.
 
     Attributes:
         products: FLOP/s of matrix products.
-        convolutions: FLOP/s of 3x3 convolutions by their number of channels, ascending.
-        depthwise: FLOP/s of depthwise 3x3 convolutions.
+        convolutions: FLOP/s of 3x3 convolutions by their number of channels, ascending; empty where they were
+            not asked for.
+        depthwise: FLOP/s of depthwise 3x3 convolutions; NaN where they were not asked for.
         bandwidth: bytes/s of element-wise operations, read and written.
         operation: seconds to start an operation.
         seconds: that measuring took.
@@ -43,12 +48,13 @@ class Throughput:
     seconds: float
 
 
-def calibrate(devices: Devices, precision: Precision) -> Throughput:
+def calibrate(devices: Devices, precision: Precision, kernels: frozenset[Kernel]) -> Throughput:
     """Measure a device; a fraction of a second.
 
     Args:
         devices: of which one is measured.
         precision: of products and convolutions.
+        kernels: that a model has; products are measured in any case.
     """
     started = time.perf_counter()
     dtype = tf.float32 if precision == "float32" else tf.as_dtype(precision)
@@ -60,8 +66,11 @@ def calibrate(devices: Devices, precision: Precision) -> Throughput:
         convolutions = {
             channels: _convolution(_dense_convolution, batch * scale, size, channels, dtype)
             for channels, batch, size in ((16, 16, 32), (128, 8, 16))
+            if "convolution" in kernels
         }
-        depthwise = _convolution(_depthwise_convolution, 16 * scale, 16, 64, dtype)
+        depthwise = math.nan
+        if "depthwise" in kernels:
+            depthwise = _convolution(_depthwise_convolution, 16 * scale, 16, 64, dtype)
         elements = tf.ones([2**20 * scale], tf.float32)
         bandwidth = 8 * elements.shape[0] / _fastest(lambda x: x + 1.0, elements)
         operation = _fastest(_chain, tf.zeros([8])) / _CHAIN

@@ -13,7 +13,7 @@ from bigmodel_cli.contracts import DataSpec
 from bigmodel_cli.devices import Devices
 from bigmodel_cli.flops import Flops, nodes
 from bigmodel_cli.summary import activations
-from bigmodel_cli.summary.calibration import Throughput
+from bigmodel_cli.summary.calibration import Kernel, Throughput
 
 _ENGINE = 15_000_000
 """Bytes; measured with the smallest of models."""
@@ -136,16 +136,28 @@ def _every_node(model: keras.Model) -> list[Any]:
     return found
 
 
-def _rate(operation: Any, speed: Throughput) -> float:
-    """FLOP/s of an operation: that of convolutions of as many channels, between the measured numbers."""
+def kernels(model: keras.Model) -> frozenset[Kernel]:
+    """Kernels whose rates tell how fast a model is."""
+    return frozenset(_kernel(node.operation) for node in _every_node(model))
+
+
+def _kernel(operation: Any) -> Kernel:
     name = type(operation).__name__
     if name.startswith("DepthwiseConv"):
-        return speed.depthwise
-    kernel = getattr(operation, "kernel", None)
-    if "Conv" not in name or kernel is None:
-        return speed.products
-    # Of the two numbers of channels the smaller one leaves a vector unit idle.
-    return interpolated(speed.convolutions, min(kernel.shape[-2:]))
+        return "depthwise"
+    return "convolution" if "Conv" in name and getattr(operation, "kernel", None) is not None else "product"
+
+
+def _rate(operation: Any, speed: Throughput) -> float:
+    """FLOP/s of an operation: that of convolutions of as many channels, between the measured numbers."""
+    match _kernel(operation):
+        case "depthwise":
+            return speed.depthwise
+        case "convolution":
+            # Of the two numbers of channels the smaller one leaves a vector unit idle.
+            return interpolated(speed.convolutions, min(operation.kernel.shape[-2:]))
+        case _:
+            return speed.products
 
 
 def interpolated(measured: Mapping[int, float], place: int) -> float:

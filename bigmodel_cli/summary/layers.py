@@ -190,7 +190,7 @@ def _training(
     # Devices share a batch.
     share = math.ceil(batch.value / devices.count)
     needed = cost.memory(model, optimizer, spec, share, devices)
-    speed = calibrate(devices, precision.value)
+    speed = calibrate(devices, precision.value, cost.kernels(model))
     return TrainingCost(
         devices.description,
         precision.value,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import pytest
 from keras import layers
@@ -10,7 +12,7 @@ from bigmodel_cli.devices import choose
 from bigmodel_cli.flops import count_flops
 from bigmodel_cli.stand_in import stand_in
 from bigmodel_cli.summary import activations, cost
-from bigmodel_cli.summary.calibration import Throughput
+from bigmodel_cli.summary.calibration import Throughput, calibrate
 
 SLOW = Throughput(1e9, {16: 1e9, 64: 3e9}, 1e8, 1e9, 1e-6, 0.0)
 
@@ -100,6 +102,17 @@ def test_the_time_of_a_step_is_that_of_its_products_and_grows_with_the_batch() -
     small, large = (cost.step_seconds(model, optimizer, count_flops(model), n, SLOW) for n in (100, 200))
     # 2 million operations of an example forward and twice as many back, at a thousand million in a second.
     assert large - small == pytest.approx(100 * 3 * 2e6 / 1e9, rel=0.02)
+
+
+def test_what_a_model_has_is_measured() -> None:
+    dense = keras.Sequential([keras.Input((10,)), layers.Dense(20)])
+    both = through(layers.Conv2D(2, 1), layers.DepthwiseConv2D(1))
+    assert cost.kernels(dense) == {"product"}
+    assert cost.kernels(both) == {"convolution", "depthwise"}
+    found = calibrate(choose("cpu"), "float32", cost.kernels(dense))
+    assert (found.products > 0, found.convolutions, math.isnan(found.depthwise)) == (True, {}, True)
+    found = calibrate(choose("cpu"), "float32", cost.kernels(both))
+    assert min(found.products, found.depthwise, *found.convolutions.values()) > 0
 
 
 def test_rates_of_convolutions_lie_between_the_measured_ones() -> None:
