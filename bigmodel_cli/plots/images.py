@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +37,20 @@ def image_grid(
     """
     count = min(25, len(images))
     columns = min(5, max(1, count))
-    lines = [2] * max(1, math.ceil(count / columns))
+    wrong = [labels is not None and labels[n] not in (None, predictions[n]) for n in range(count)]
+    words = []
+    for index in range(count):
+        label = None if labels is None else labels[index]
+        mark = "" if label is None else "✗ " if wrong[index] else "✓ "
+        words.append(f"{mark}{style.short(predictions[index], 14)} ({confidences[index]:.1%})")
+        if details:
+            words[index] += f"\n{style.short(details[index], 26)}"
+        elif wrong[index] and label is not None:
+            words[index] += f"\ntrue: {style.short(label, 16)}"
+    lines = [
+        max(text.count("\n") + 1 for text in words[start : start + columns])
+        for start in range(0, count, columns)
+    ] or [0]
     tall = _tall(1.9, images)
     inches = 0.6 + Sheet.height(tall, lines)
     with style.figure(path, title, max(3.6, 1.9 * columns), inches, theme) as (figure, look):
@@ -46,16 +58,8 @@ def image_grid(
         if not count:
             style.nothing(sheet.axes, look, "no images")
         for index in range(count):
-            label = None if labels is None else labels[index]
-            wrong = label is not None and label != predictions[index]
-            mark = "" if label is None else "✗ " if wrong else "✓ "
-            words = [f"{mark}{style.short(predictions[index], 14)} ({confidences[index]:.1%})"]
-            if details:
-                words.append(style.short(details[index], 26))
-            elif wrong and label is not None:
-                words.append(f"true: {style.short(label, 16)}")
-            color = look.vermillion if wrong else None
-            sheet.show(*divmod(index, columns), images[index], "\n".join(words), color=color, frame=color)
+            color = look.vermillion if wrong[index] else None
+            sheet.show(*divmod(index, columns), images[index], words[index], color=color, frame=color)
     return path
 
 
