@@ -85,6 +85,7 @@ def describe(
     data_input, target = spec.input, spec.target
     if data_input.kind != "table":
         _refuse_preparation(spec, prepare)
+    _refuse_hidden(spec, prepare)
     if data_input.kind == "tabular" and len(data_input.shape) == 1:
         inputs, targets = train.arrays()
         mean = _finite_mean(inputs, spec, "feature", data_input.names)
@@ -99,7 +100,6 @@ def describe(
         columns = (
             known.input.columns if known else learn_columns(data_input.columns, train, prepare, texts, preset)
         )
-        _refuse_hidden(spec, columns)
         data_input, targets = replace(data_input, columns=columns), train.targets()
     elif spec.task != "segmentation":
         targets = train.targets()
@@ -352,11 +352,14 @@ def _as_before(column: Column, before: Column, wanted: PrepareText) -> Column:
     return replace(column, vocabulary=before.vocabulary, length=length)
 
 
-def _refuse_hidden(spec: DataSpec, columns: Sequence[Column]) -> None:
-    for column in columns:
-        if column.hidden and spec.task != "masked_language_model":
+def _refuse_hidden(spec: DataSpec, prepare: Prepare) -> None:
+    asked = {"text": prepare.text.hidden} | {
+        f"columns.{name}": keys.get("hidden") for name, keys in prepare.columns.items()
+    }
+    for place, share in asked.items():
+        if share is not None and spec.task != "masked_language_model":
             raise DataError(
-                f"dataset.prepare.text.hidden: {column.hidden:g} is the share of the tokens that a "
+                f"dataset.prepare.{place}.hidden: {share} is the share of the tokens that a "
                 f"masked_language_model has to find, but {spec.name} is for {spec.task}; leave it out"
             )
 
