@@ -50,11 +50,7 @@ def resampling(config: Config, train: SplitData, spec: DataSpec) -> np.ndarray |
     how = config.dataset.resample
     if how is None:
         return None
-    if spec.task != "classification":
-        raise DataError(
-            f"dataset.resample: `{how}` is for classification, but {spec.name} is for {spec.task}; leave it "
-            "out" + (f": {_SEVERAL_LABELS}" if spec.task == "multi_label" else "")
-        )
+    _require_classes(f"dataset.resample: `{how}` is", "it", spec)
     return resampled_counts(train.targets(), how, config.seed)
 
 
@@ -69,11 +65,7 @@ def class_weights(config: Config, spec: DataSpec) -> dict[int, float] | None:
     asked = config.dataset.class_weights
     if asked is None:
         return None
-    if spec.task != "classification":
-        raise DataError(
-            f"dataset.class_weights: are for classification, but {spec.name} is for {spec.task}; leave them "
-            "out" + (f": {_SEVERAL_LABELS}" if spec.task == "multi_label" else "")
-        )
+    _require_classes("dataset.class_weights: are", "them", spec)
     if asked == "balanced":
         total = sum(spec.target.counts)
         return {
@@ -90,3 +82,18 @@ def class_weights(config: Config, spec: DataSpec) -> dict[int, float] | None:
             + f"the classes are {', '.join(spec.target.names[:20])}"
         )
     return {index: asked[name] for index, name in enumerate(spec.target.names)}
+
+
+def _require_classes(what: str, which: str, spec: DataSpec) -> None:
+    """Refuse what evens classes out where there are none.
+
+    Args:
+        what: place and verb, as the message begins.
+        which: `it` or `them`.
+        spec: of the data.
+    """
+    if spec.task != "classification":
+        why = f": {_SEVERAL_LABELS}" if spec.task == "multi_label" else ""
+        raise DataError(
+            f"{what} for classification, but {spec.name} is for {spec.task}; leave {which} out{why}"
+        )

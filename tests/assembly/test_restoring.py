@@ -1,60 +1,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bigmodel_cli import validation
-from bigmodel_cli.config.schema import Config
-from bigmodel_cli.errors import DataError, UsageError
+from bigmodel_cli.errors import UsageError
 from bigmodel_cli.rundir import Run
 
-CNN = """\
-name: digits
-dataset: {name: digits, limit: 64}
-model: {name: cnn, filters: [4], dense: [8], dropout: 0.2, batch_norm: true}
-training: {epochs: 1, batch_size: 32, tensorboard: false}
-"""
 MLP = """\
 name: iris
 dataset: iris
 model: {name: mlp, hidden: [8, 8]}
 training: {epochs: 1, tensorboard: false}
 """
-
-
-def _config(folder: Path, text: str, *overrides: str) -> Config:
-    path = folder / "config.yaml"
-    path.write_text(text, encoding="utf-8")
-    return validation.load(path, overrides).config
-
-
-def _train(folder: Path, text: str) -> Run:
-    from bigmodel_cli.cli.progress import TrainingProgress
-    from bigmodel_cli.training import planning, starting, trainer
-
-    plan = planning.prepare(_config(folder, text))
-    run = starting.start(plan, folder / "run")
-    trainer.train(plan, run, TrainingProgress(quiet=True))
-    return run
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """CNN; not to be changed."""
-    return _train(tmp_path_factory.mktemp("cnn"), CNN)
-
-
-@pytest.fixture
-def copied(trained: Run, tmp_path: Path) -> Run:
-    """The same, elsewhere, to be changed."""
-    shutil.copytree(trained.path, tmp_path / "moved")
-    return Run(tmp_path / "moved")
 
 
 def _replaced(run: Run, member: str, content: bytes) -> None:
@@ -127,11 +90,13 @@ def test_a_missing_model_file(copied: Run) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["[8]", "[8, 8, 8]", "[8, 9]"])
-def test_the_weights_of_another_model(hidden: str, tmp_path: Path) -> None:
+def test_the_weights_of_another_model(
+    hidden: str, tmp_path: Path, train_into: Callable[[Path, str], Run]
+) -> None:
     """Also where the other has all the layers of this one, and more."""
     from bigmodel_cli import assembly
 
-    run = _train(tmp_path, MLP)
+    run = train_into(tmp_path, MLP)
     run.config.write_text(run.config.read_text().replace("hidden: [8, 8]", f"hidden: {hidden}"))
     with pytest.raises(UsageError, match=r"model\.keras: holds other weights than .*config\.yaml describes"):
         assembly.restore(run)
@@ -176,14 +141,3 @@ def _marshalled(code: str) -> dict[str, Any]:
             "closure": None,
         },
     }
-
-
-def test_changed_data_are_noticed(copied: Run) -> None:
-    from bigmodel_cli import assembly
-
-    copied.config.write_text(copied.config.read_text().replace("limit: 64", "limit: 60"))
-    restored = assembly.restore(copied)
-    with pytest.raises(
-        DataError, match=r"dataset digits: is not what .*moved was trained on \(then 64 train.*now 60 train"
-    ):
-        assembly.restored_data(restored)
