@@ -237,45 +237,55 @@ class ColumnOf:
     Attributes:
         name: its head.
         text: whether it holds texts; else numbers.
-        cells: one for each input; None where there is no prediction.
+        values: (n,) float64, of texts object; whatever it be where there is none.
+        blank: (n,) bool, inputs that have none.
     """
 
     name: str
     text: bool
-    cells: list[Any]
+    values: np.ndarray
+    blank: np.ndarray
+
+    @property
+    def cells(self) -> list[Any]:
+        """One for each input, None where there is none."""
+        cells: list[Any] = self.values.tolist()
+        for place in np.flatnonzero(self.blank):
+            cells[place] = None
+        return cells
 
 
 def columns_of(result: Result, spec: DataSpec, with_error: bool) -> list[ColumnOf]:
     """The columns, in order: id, prediction, numbers, target where known, error where asked for."""
-    blank = [place for place, error in enumerate(result.errors) if error]
-    found = [ColumnOf("id", True, list(result.ids))]
-    parts = list(single(result.arrays, spec))
-    for prefix, part, arrays in parts:
-        for name, text, values in _cells(arrays, part):
-            cells = values.tolist()
-            for place in blank:
-                cells[place] = None
-            found.append(ColumnOf(f"{prefix}{name}", text, cells))
+    everywhere = np.zeros(len(result), bool)
+    errors = _objects(result.errors)
+    blank = errors != ""
+    found = [ColumnOf("id", True, _objects(result.ids), everywhere)]
+    for prefix, part, arrays in single(result.arrays, spec):
+        cells = _cells(arrays, part)
+        found += [ColumnOf(f"{prefix}{name}", text, values, blank) for name, text, values in cells]
     if "target" in result.arrays and spec.task == "segmentation":
         true, predicted = (result.arrays[name] for name in ("target", "masks"))
         for name, scores in scores_of_masks(true, predicted, spec.outputs).items():
-            known = np.isfinite(scores) & np.isin(np.arange(len(result)), result.good)
-            cells = [value if ok else None for value, ok in zip(scores.tolist(), known, strict=True)]
-            found.append(ColumnOf(name, False, cells))
+            found.append(ColumnOf(name, False, scores.astype(np.float64), blank | ~np.isfinite(scores)))
     elif "target" in result.arrays and result.arrays["target"].ndim < 3:
         # A reconstruction learns no targets, and those of its dataset may be masks.
         for prefix, part, arrays in single(result.arrays, labelled(spec)):
             if "target" in arrays:
                 targets = _targets(arrays["target"], part)
-                found += [ColumnOf(f"{prefix}{name}", text, true) for name, text, true in targets]
+                found += [ColumnOf(f"{prefix}{name}", text, true, everywhere) for name, text, true in targets]
     if with_error:
-        found.append(ColumnOf("error", True, [error or None for error in result.errors]))
+        found.append(ColumnOf("error", True, errors, ~blank))
     return found
+
+
+def _objects(texts: Sequence[str]) -> np.ndarray:
+    return np.array(texts, object)
 
 
 def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[str, bool, np.ndarray]]:
     """Names, whether they are texts, and cells (n,)."""
-    names: Any = np.asarray(spec.target.names, object)
+    names = _objects(spec.target.names)
 
     def numbers(name: str, prefix: str, of: Iterable[Any]) -> Iterator[tuple[str, bool, np.ndarray]]:
         if name in arrays:
@@ -306,13 +316,13 @@ def _cells(arrays: Mapping[str, np.ndarray], spec: DataSpec) -> Iterator[tuple[s
         yield from numbers("embedding", "embedding_", range(arrays["embedding"].shape[1]))
 
 
-def _targets(targets: np.ndarray, spec: DataSpec) -> Iterator[tuple[str, bool, list[Any]]]:
+def _targets(targets: np.ndarray, spec: DataSpec) -> Iterator[tuple[str, bool, np.ndarray]]:
     names = spec.target.names
     if spec.task == "classification":
-        yield "target", True, [names[index] for index in targets.tolist()]
+        yield "target", True, _objects(names)[targets]
         return
     if spec.task == "multi_label":
-        yield "target", True, joined_labels(targets, names).tolist()
+        yield "target", True, joined_labels(targets, names)
         return
     for name, cells in zip(names, targets.astype(np.float64).T, strict=True):
-        yield ("target" if len(names) == 1 else f"target_{name}"), False, cells.tolist()
+        yield ("target" if len(names) == 1 else f"target_{name}"), False, cells

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import keras
@@ -22,6 +23,9 @@ from bigmodel_cli.prediction.content import Content
 from bigmodel_cli.reconstruction import LATENT, root_mean_squared_error
 
 Tensors = dict[str, Any]
+
+ABREAST = 2
+"""Batches that are computed at the same time."""
 
 
 class Forward:
@@ -64,7 +68,9 @@ class Forward:
         self._shapes = _shapes(first, content)
         self._of_pixels = first.spec.task == "segmentation"
         self._function: Callable[..., Tensors] | None = None
-        self._worker = ThreadPoolExecutor(1, "forward")
+        # The gaps that a CPU leaves between the small operations of one batch are filled by another's.
+        self._workers = ThreadPoolExecutor(ABREAST, "forward")
+        self._building = Lock()
 
     def __call__(self, values: Any, index: int) -> Callable[[], dict[str, np.ndarray]]:
         """Compute a batch.
@@ -78,21 +84,22 @@ class Forward:
             (n, e) where asked for; of a reconstruction also `rmse` (n,) and `latents`; float32. The device
             works on while nobody waits. It raises BigmodelError where the device's memory does not suffice.
         """
-        # In a thread of its own, because on a CPU TensorFlow returns only when all is computed.
-        found = self._worker.submit(self._computed, values, index)
+        # In threads of their own, because on a CPU TensorFlow returns only when all is computed.
+        found = self._workers.submit(self._computed, values, index)
         return lambda: {name: np.asarray(tensor) for name, tensor in found.result().items()}
 
     def _computed(self, values: Any, index: int) -> Tensors:
         tensors = tf.nest.map_structure(tf.convert_to_tensor, values)
-        if self._function is None:
-            signature = tf.nest.map_structure(
-                lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), tensors
-            )
-            self._function = tf.function(
-                self._mean,
-                input_signature=(signature, tf.TensorSpec((), tf.int64)),
-                autograph=False,
-            )
+        with self._building:
+            if self._function is None:
+                signature = tf.nest.map_structure(
+                    lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), tensors
+                )
+                self._function = tf.function(
+                    self._mean,
+                    input_signature=(signature, tf.TensorSpec((), tf.int64)),
+                    autograph=False,
+                )
         try:
             return self._function(tensors, tf.constant(index, tf.int64))
         except Exception as error:

@@ -198,7 +198,8 @@ class Parts:
                 yield _read(self.folder / name)
             except (OSError, ValueError, KeyError, EOFError) as error:
                 raise BigmodelError(f"{self.folder / name}: is damaged ({error}); begin anew") from None
-        yield from (result for result, _ in self._at[2])
+        if self._at[2]:
+            yield joined([result for result, _ in self._at[2]])
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -21,14 +21,14 @@ from bigmodel_cli.prediction import writing
 from bigmodel_cli.prediction.annotation import annotate
 from bigmodel_cli.prediction.calibrated import settled
 from bigmodel_cli.prediction.content import result_of
-from bigmodel_cli.prediction.forward import Forward
+from bigmodel_cli.prediction.forward import ABREAST, Forward
 from bigmodel_cli.prediction.masks import clear, fitting, folder_of, write_masks
 from bigmodel_cli.prediction.parts import Parts
 from bigmodel_cli.prediction.preview import Preview
 from bigmodel_cli.prediction.seen import Seen, explanation_of
 from bigmodel_cli.prediction.sources import Passed, Request, Source, identity, of_inputs, of_split
 
-_WAITING = 2
+_WAITING = ABREAST + 1
 """Batches whose results nobody waits for yet."""
 
 

@@ -106,12 +106,17 @@ def _write_parquet(parts: Parts, spec: DataSpec, path: Path) -> None:
 
     first, others = _first(tables(parts, spec))
     schema = pa.schema([(column.name, pa.string() if column.text else pa.float64()) for column in first])
-    with parquet.ParquetWriter(path, schema) as writer:
+    # Numbers hardly ever come twice, and ids never.
+    repeated = [column.name for column in first if column.text and column.name != "id"]
+    with parquet.ParquetWriter(path, schema, use_dictionary=repeated) as writer:
         # Groups of one size, wherever the parts end.
         kept = schema.empty_table()
         for columns in chain([first], others):
             part = pa.table(
-                [pa.array(column.cells, field.type) for column, field in zip(columns, schema, strict=True)],
+                [
+                    pa.array(column.values, field.type, mask=column.blank, from_pandas=False)
+                    for column, field in zip(columns, schema, strict=True)
+                ],
                 schema=schema,
             )
             kept = pa.concat_tables([kept, part])
