@@ -11,7 +11,9 @@ With a run on images of one size (its own, or that of a new model trained for on
 - decode    TensorFlow's file reading and PNG decoding alone, on all cores: what `files` is held against;
 - files     `predict` on the folder of PNG files, to Parquet;
 - both      what `files` can reach where the model computes on the cores that decode,
-            1 / (1/decode + 1/model).
+            1 / (1/decode + 1/model);
+- light     `predict` on the same folder with logistic regression, which leaves the cores to the decoder: what
+            `files` is where the model computes elsewhere.
 
 Then, each in a process of its own, the largest memory of `predict` on a sixth of the inputs and on all.
 """
@@ -31,15 +33,19 @@ from typing import Any
 
 CONFIG = """\
 name: predict-stream
-dataset: {name: random, shape: [28, 28, 1], classes: 10, examples: 512}
-model: {name: cnn, filters: [32, 64], dense: [128]}
+dataset: {name: random, shape: {SHAPE}, classes: 10, examples: 512}
+model: {MODEL}
 training: {epochs: 1, batch_size: 64, precision: float32, tensorboard: false}
 """
+CNN = "{name: cnn, filters: [32, 64], dense: [128]}"
+LIGHT = "{name: logistic_regression, flatten: true}"
 
 
-def trained(folder: Path) -> Path:
-    """A run of MNIST's network, trained on random images."""
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+def trained(folder: Path, model: str, shape: tuple[int, ...]) -> Path:
+    """A run of a model, trained on random images."""
+    folder.mkdir(exist_ok=True)
+    config = CONFIG.replace("{MODEL}", model).replace("{SHAPE}", str(list(shape)))
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "bigmodel_cli", "train", str(folder / "config.yaml")]
     subprocess.run([*command, "--run-dir", str(folder / "run")], check=True, stdout=subprocess.DEVNULL)
     return folder / "run"
@@ -72,7 +78,7 @@ def seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def measured(run: Path, folder: Path, batch_size: int, repeats: int) -> dict[str, float]:
+def measured(run: Path, light: Path, folder: Path, batch_size: int, repeats: int) -> dict[str, float]:
     """Inputs a second of each part, medians."""
     import numpy as np
     import tensorflow as tf
@@ -108,7 +114,7 @@ def measured(run: Path, folder: Path, batch_size: int, repeats: int) -> dict[str
         for _ in batches:
             pass
 
-    def predict(source: str) -> Callable[[], None]:
+    def predict(source: str, run: Path = run) -> Callable[[], None]:
         request = prediction.Request(Run(run), [str(folder / source)], batch_size=batch_size)
 
         def go() -> None:
@@ -118,14 +124,11 @@ def measured(run: Path, folder: Path, batch_size: int, repeats: int) -> dict[str
 
         return go
 
-    def restore() -> None:
-        with prediction.predict(prediction.Request(Run(run), [str(folder / "one.npy")])):
-            pass
-
     np.save(folder / "one.npy", images[:1])
     parts = {
         "model": model, "arrays": predict("x.npy"), "decode": decode, "files": predict("pngs"),
-        "start": restore,
+        "light": predict("pngs", light), "start": predict("one.npy"),
+        "light start": predict("one.npy", light),
     }  # fmt: skip
     taken: dict[str, list[float]] = {name: [] for name in parts}
     for turn in range(repeats + 1):
@@ -135,11 +138,9 @@ def measured(run: Path, folder: Path, batch_size: int, repeats: int) -> dict[str
             if turn:
                 taken[name].append(needed)
     medians = {name: statistics.median(times) for name, times in taken.items()}
-    start = medians.pop("start")
-    rates = {
-        name: count / (needed - (start if name in ("arrays", "files") else 0))
-        for name, needed in medians.items()
-    }
+    start, light_start = medians.pop("start"), medians.pop("light start")
+    starts = {"arrays": start, "files": start, "light": light_start}
+    rates = {name: count / (needed - starts.get(name, 0)) for name, needed in medians.items()}
     rates["both"] = 1 / (1 / rates["decode"] + 1 / rates["model"])
     rates["start seconds"] = start
     return rates
@@ -187,9 +188,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run = options.run or trained(folder)
-        written(folder, tuple(Run(run).read_data().input.shape), options.count)
-        rates = measured(run, folder, options.batch_size, options.repeats)
+        run = options.run or trained(folder, CNN, (28, 28, 1))
+        shape = tuple(Run(run).read_data().input.shape)
+        written(folder, shape, options.count)
+        light = trained(folder / "light", LIGHT, shape)
+        rates = measured(run, light, folder, options.batch_size, options.repeats)
         memory = {
             name: largest_memory(run, folder / name) for name in ("sixth.npy", "x.npy", "sixth", "pngs")
         }
@@ -199,6 +202,7 @@ def main() -> None:
         "arrays / model": rates["arrays"] / rates["model"],
         "files / decode": rates["files"] / rates["decode"],
         "files / both": rates["files"] / rates["both"],
+        "light / decode": rates["light"] / rates["decode"],
         "MiB": memory,
     }
     if options.json:

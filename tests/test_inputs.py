@@ -337,7 +337,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 
 
 class TestManyFiles:
-    """More than are read at once, through tf.data."""
+    """More than are read at once, in threads."""
 
     def test_they_are_what_pillow_reads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(images, "BLOCK_FILES", 4)
@@ -353,6 +353,16 @@ class TestManyFiles:
         found = rows(COLOUR, tmp_path)
         assert [row.id[:2] for row in found] == [f"{index:02d}" for index in range(11)]
         np.testing.assert_array_equal([row.value for row in found], expected)
+
+    def test_plain_ones_need_no_pillow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(images, "BLOCK_FILES", 70)
+        expected = np.random.default_rng(0).integers(0, 256, (140, 4, 6), np.uint8)
+        for index, pixels in enumerate(expected):
+            Image.fromarray(pixels).save(tmp_path / f"{index:03d}.png")
+        monkeypatch.setattr(images, "decode", None)
+        found = [block.values for block in inputs(GREY, tmp_path).blocks()]
+        assert [len(values) for values in found] == [70, 70]
+        np.testing.assert_array_equal(np.concatenate(found)[..., 0], expected)
 
     @pytest.mark.parametrize("damage", ["cut", "text", "empty", "gone", "spoilt"])
     def test_a_broken_one_is_named(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ DECODED_BYTES = 16 * 2**20
 """Of decoded images in a block, at most: several blocks are decoded at a time and wait for the model."""
 BLOCK_FILES = 256
 _DECODED_AHEAD = 4
+_IN_GRAPH = 64
+"""Files decoded by one call of TensorFlow."""
 
 
 @dataclass(frozen=True)
@@ -85,37 +89,27 @@ def decoded(files: Iterator[File], spec: InputSpec, labels: Labels | None = None
         spec: of the model's input.
         labels: of the folders that the files lie in; None for none.
     """
-    import tensorflow as tf
-
     rows = max(1, min(BLOCK_FILES, DECODED_BYTES // int(np.prod(spec.shape))))
     first = list(islice(files, rows))
-    if len(first) < rows:
-        # A few files are not worth a pipeline.
-        if first:
-            images, errors = _by_pillow([os.fsencode(file.path) for file in first], spec)
-            yield _block(first, images, errors, labels)
-        return
-
-    # What is being decoded, in order; names need not pass through TensorFlow.
-    under_way: deque[list[File]] = deque()
-
-    def paths() -> Iterator[list[bytes]]:
+    # A few files are not worth a graph.
+    decode_some = _Decoder(spec) if len(first) == rows else partial(_by_pillow, spec=spec)
+    cores = devices.cpu_cores()
+    under_way: deque[tuple[list[File], Future[tuple[np.ndarray, list[str]]]]] = deque()
+    workers = ThreadPoolExecutor(cores, "decode")
+    try:
         some = first
-        while some:
-            under_way.append(some)
-            yield [os.fsencode(file.path) for file in some]
-            some = list(islice(files, rows))
-
-    stream = tf.data.Dataset.from_generator(paths, output_signature=tf.TensorSpec((None,), tf.string))
-    stream = stream.map(_decoder(spec), num_parallel_calls=devices.cpu_cores(), deterministic=True)
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    for images, errors in stream.prefetch(_DECODED_AHEAD).with_options(options).as_numpy_iterator():
-        yield _block(under_way.popleft(), images, errors, labels)
+        while some or under_way:
+            if some:
+                under_way.append((some, workers.submit(decode_some, [file.path for file in some])))
+                some = list(islice(files, rows))
+            if not some or len(under_way) == cores + _DECODED_AHEAD:
+                names, found = under_way.popleft()
+                yield _block(names, *found.result(), labels)
+    finally:
+        workers.shutdown(cancel_futures=True)
 
 
-def _block(files: list[File], images: np.ndarray, errors: Iterable[bytes], labels: Labels | None) -> Block:
-    texts = [error.decode() for error in errors]
+def _block(files: list[File], images: np.ndarray, texts: list[str], labels: Labels | None) -> Block:
     values: Any = images
     if any(texts):
         values = images[[not text for text in texts]]
@@ -128,76 +122,110 @@ def _block(files: list[File], images: np.ndarray, errors: Iterable[bytes], label
     return replace(block, targets=targets, unlabelled=unlabelled)
 
 
-def _by_pillow(paths: Iterable[bytes], spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, *shape) and why there is none, (n,) of bytes."""
+def _by_pillow(paths: Sequence[str], spec: InputSpec) -> tuple[np.ndarray, list[str]]:
+    """Images (n, *shape), and why there is none: a text for each, empty where there is one."""
     height, width, channels = spec.shape
     images, errors = [], []
     for path in paths:
         try:
-            images.append(decode(os.fsdecode(path), channels, (height, width), spec.resize))
-            errors.append(b"")
+            images.append(decode(path, channels, (height, width), spec.resize))
+            errors.append("")
         except DataError as error:
             images.append(np.zeros(spec.shape, np.uint8))
-            errors.append(str(error).encode("utf-8", "backslashreplace"))
-    return np.stack(images), np.array(errors, object)
+            errors.append(str(error))
+    return np.stack(images), errors
 
 
-def _decoder(spec: InputSpec) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Paths (n,) string -> images (n, *shape) uint8 and errors (n,) string, in a tf.data map.
+class _Decoder:
+    """As `_by_pillow`, of many files.
 
-    TensorFlow decodes a block in which every file is a plain PNG of the model's size, which takes half the
-    time and no Python. Every other block is Pillow's: it knows all variants, resizes, and says what is wrong.
+    TensorFlow decodes a block in which every file is a plain PNG of the model's size, in half the time and
+    without Python's lock. Every other block is Pillow's: it knows all variants, resizes, and says what is
+    wrong.
+    """
+
+    def __init__(self, spec: InputSpec):
+        """Trace the graph.
+
+        Args:
+            spec: of the model's input.
+        """
+        self._spec = spec
+        height, width, channels = spec.shape
+        head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4) + height.to_bytes(4)
+        # 8 bits of grey, or of colours where the model takes them; no interlacing.
+        kinds = {1: (0,), 3: (0, 2)}.get(channels, ())
+        self._heads = frozenset(head + bytes([8, kind, 0, 0, 0]) for kind in kinds)
+        self._decode = _graph(tuple(spec.shape)) if kinds else None
+
+    def __call__(self, paths: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+        """Images (n, *shape), and why there is none: a text for each, empty where there is one."""
+        plain = None if self._decode is None else self._plain(paths)
+        if plain is None:
+            return _by_pillow(paths, self._spec)
+        return plain, [""] * len(paths)
+
+    def _plain(self, paths: Sequence[str]) -> np.ndarray | None:
+        """Images (n, *shape); None where any file is no plain PNG."""
+        import tensorflow as tf
+
+        contents = []
+        for path in paths:
+            try:
+                content = _content(path)
+            except OSError:
+                return None
+            if not self._is_plain(content):
+                return None
+            contents.append(content)
+        missing = -len(contents) % _IN_GRAPH
+        contents += contents[-1:] * missing
+        assert self._decode is not None
+        try:
+            found = [
+                self._decode(tf.constant(contents[start : start + _IN_GRAPH])).numpy()
+                for start in range(0, len(contents), _IN_GRAPH)
+            ]
+        except tf.errors.InvalidArgumentError:
+            return None
+        return np.concatenate(found)[: len(paths)]
+
+    def _is_plain(self, content: bytes) -> bool:
+        """Whether a file is a PNG of the model's size, of 8 bits, with nothing in it but its pixels.
+
+        Of these TensorFlow gives the very pixels that Pillow gives. They hold IHDR, one IDAT and IEND (W3C,
+        Portable Network Graphics, section 5), which the lengths tell.
+        """
+        return (
+            content[:29] in self._heads
+            and content[37:41] == b"IDAT"
+            and int.from_bytes(content[33:37]) + 57 == len(content)
+        )
+
+
+def _content(path: str) -> bytes:
+    # A Path, or a file object, takes longer to open a small file than the system does to read it.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _graph(shape: tuple[int, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What decodes PNGs, (_IN_GRAPH,) string -> (_IN_GRAPH, *shape) uint8, an operation each.
+
+    A loop over them, or a tf.data map, takes longer to come from one image to the next than to decode a
+    small one.
     """
     import tensorflow as tf
 
-    as_written = tf.autograph.experimental.do_not_convert
-    shape = tuple(spec.shape)
+    def decode_all(contents: tf.Tensor) -> tf.Tensor:
+        with tf.device("CPU:0"):
+            images = [tf.io.decode_png(content, shape[2]) for content in tf.unstack(contents)]
+            return tf.stack([tf.ensure_shape(image, shape) for image in images])
 
-    def by_pillow(paths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, errors = tf.numpy_function(
-            lambda some: _by_pillow(some, spec), [paths], (tf.uint8, tf.string), stateful=False
-        )
-        return tf.ensure_shape(images, (None, *shape)), tf.ensure_shape(errors, (None,))
-
-    if shape[2] not in (1, 3):
-        return by_pillow
-
-    def decode_plain(path: tf.Tensor) -> tf.Tensor:
-        content = tf.io.read_file(path)
-        with tf.control_dependencies([tf.raw_ops.Assert(condition=_plain_png(content, shape), data=[path])]):
-            return tf.ensure_shape(tf.io.decode_png(tf.identity(content), shape[2]), shape)
-
-    def read(paths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        count = tf.shape(paths, tf.int64)[0]
-        # Files for which it fails are left out, by which the block is known. The image at the end keeps the
-        # stream from being empty.
-        images = tf.data.Dataset.from_tensor_slices(paths).map(as_written(decode_plain)).ignore_errors()
-        images = images.concatenate(tf.data.Dataset.from_tensors(tf.zeros(shape, tf.uint8)))
-        decoded = images.batch(count + 1).get_single_element()
-        found: tuple[tf.Tensor, tf.Tensor] = tf.cond(
-            tf.equal(tf.shape(decoded, tf.int64)[0], count + 1),
-            lambda: (decoded[:-1], tf.fill([count], b"")),
-            lambda: by_pillow(paths),
-        )
-        return found
-
-    reader: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = as_written(read)
-    return reader
-
-
-def _plain_png(content: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Whether a file is a PNG of a shape, of 8 bits, with nothing in it but its pixels.
-
-    Of these TensorFlow gives the very pixels that Pillow gives. They hold IHDR, one IDAT and IEND (W3C,
-    Portable Network Graphics, section 5), which the lengths tell. Fails for a file of a few bytes.
-    """
-    import tensorflow as tf
-
-    height, width, channels = shape
-    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4) + height.to_bytes(4)
-    # Grey, or colours where the model takes them; no interlacing.
-    heads = [head + bytes([8, color, 0, 0, 0]) for color in ((0,) if channels == 1 else (0, 2))]
-    known = tf.reduce_any(tf.equal(tf.strings.substr(content, 0, 29), tf.constant(heads)))
-    length = tf.io.decode_raw(tf.strings.substr(content, 33, 4), tf.int32, little_endian=False)[0]
-    ends = tf.equal(length + 57, tf.strings.length(content))
-    return known & ends & tf.equal(tf.strings.substr(content, 37, 4), b"IDAT")
+    graph: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        decode_all, input_signature=[tf.TensorSpec((_IN_GRAPH,), tf.string)], autograph=False
+    ).get_concrete_function()
+    return graph
