@@ -131,9 +131,8 @@ def summarize(
     """
     spec = data or assembly.load_data(config).spec
     devices = choose(config.training.devices)
-    asked = config.training.precision
-    # Most likely: to build a large model takes seconds.
-    likely: Precision = ("bfloat16" if devices.bfloat16 else "float32") if asked == "auto" else asked
+    # To build a large model takes seconds, so it is built twice only where the guess is wrong.
+    likely = _likely_precision(config, devices)
     model = _bare_model(config, spec, likely)
     precision = choose_precision(config, devices, model)
     if precision.value != likely:
@@ -166,6 +165,19 @@ def summarize(
     if not measured:
         return summary
     return replace(summary, measured=measure(config, spec, batch.value, precision.value, devices))
+
+
+def _likely_precision(config: Config, devices: Devices) -> Precision:
+    """What `choose_precision` will most likely say of the model, which is not built yet."""
+    if config.training.precision != "auto":
+        return config.training.precision
+    # Architectures mostly convolve or attend; of layers written down, the names say it.
+    if config.model.name == "layers":
+        written = str(config.model.parameters).lower()
+        heavy = "conv" in written or "attention" in written
+    else:
+        heavy = config.model.name not in ("mlp", "linear_regression", "logistic_regression")
+    return "bfloat16" if heavy and devices.bfloat16 else "float32"
 
 
 def _bare_model(config: Config, data: DataSpec, precision: Precision) -> keras.Model:

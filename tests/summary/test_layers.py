@@ -151,6 +151,37 @@ def test_wrong_usage(cnn: Path, bigmodel: Callable[..., Any], options: Any, mess
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "{name: mlp, hidden: [4], flatten: true}",
+        "{name: cnn, filters: [4], dense: []}",
+        "{name: layers, layers: [flatten, dense: {units: 4}]}",
+        "{name: layers, layers: [conv2d: {filters: 4, kernel_size: 3}, flatten]}",
+    ],
+)
+def test_a_model_is_built_once(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    from bigmodel_cli import assembly, validation
+    from bigmodel_cli.summary.layers import summarize
+
+    built = []
+
+    def build_model(*arguments: Any) -> Any:
+        built.append(build(*arguments))
+        return built[-1]
+
+    build = assembly.build_model
+    monkeypatch.setattr(assembly, "build_model", build_model)
+    path = write("c.yaml", f"dataset: {{name: digits, limit: 20}}\nmodel: {model}\n")
+    found = summarize(validation.load(path).config)
+    assert len(built) == 1
+    # The guess was right, whatever this machine computes fast.
+    mixed = any(layer.compute_dtype == "bfloat16" for layer in built[0].layers)
+    assert mixed == (found.training.precision == "bfloat16")
+
+
 def test_a_billion_parameters_take_no_memory(
     write: Callable[[str, str], Path], bigmodel: Callable[..., Any], peak_memory: Callable[[], int]
 ) -> None:
