@@ -23,8 +23,8 @@ from bigmodel_cli.errors import UsageError
     "--data",
     multiple=True,
     metavar="PATH",
-    help="Measure on new labelled data: a table, a folder with a folder for each class, or an .npz file; may "
-    "be given several times.",
+    help="Measure on new data: a table, a folder with a folder for each class (or images and masks), an .npz "
+    "file, or a text for a model of long texts; may be given several times.",
 )
 @click.option(
     "--target",

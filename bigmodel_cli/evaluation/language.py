@@ -21,8 +21,10 @@ from bigmodel_cli.evaluation.outcome import Evaluation
 from bigmodel_cli.evaluation.subject import Subject
 from bigmodel_cli.hidden_layers import trained_layers
 from bigmodel_cli.metrics import Baseline, language_metrics, language_values, text_sums
+from bigmodel_cli.models.preparation import preparation
+from bigmodel_cli.models.preparation_graph import in_tf_data
 from bigmodel_cli.plots import Theme
-from bigmodel_cli.token_targets import NOT_COUNTED, text_of
+from bigmodel_cli.token_targets import NOT_COUNTED, deriving, text_of
 
 LOGITS_BYTES = 128 * 2**20
 """Of a batch, at most, unless one text has more."""
@@ -44,8 +46,8 @@ def evaluate_language(restored: Restored, subject: Subject, by: Sequence[str], t
     if by:
         raise UsageError("--by: a language model's texts have no other columns to group by; leave it out")
     spec, run, data = restored.spec, restored.run, subject.data
-    assert data is not None
-    seen = _see(restored, subject.split, data.keeping)
+    prepare = in_tf_data(preparation(spec.input.columns), spec)
+    seen = _see(restored, subject.split, Keeping("none", prepare, derive=deriving(spec)))
     if not np.isfinite(seen.losses[seen.counted]).all():
         raise DataError(
             f"{run}: the model gives losses on the {subject.title} that are not finite: it diverged; train "
@@ -58,7 +60,7 @@ def evaluate_language(restored: Restored, subject: Subject, by: Sequence[str], t
         seed=restored.config.seed,
     )  # fmt: skip
     masked = spec.task == "masked_language_model"
-    linear, reason = (None, None) if masked else _bigrams(data, seen, frequencies)
+    linear, reason = (None, None) if masked or data is None else _bigrams(data, seen, frequencies)
     folder = run.evaluation(subject.name)
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{restored.config.name}, {subject.title}"

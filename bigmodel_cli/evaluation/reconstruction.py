@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,13 @@ class _Measured:
         positions: of them in the whole split (n,).
         left_out: of the others (m,).
         seen: what the model says of them.
-        targets: of the dataset (n, ...).
-        classes: the same where they are classes, else None.
+        classes: of the dataset (n,), where it has and gives them; else None.
     """
 
     split: SplitData
     positions: np.ndarray
     left_out: np.ndarray
     seen: Seen
-    targets: np.ndarray
     classes: np.ndarray | None
 
 
@@ -66,12 +64,21 @@ def evaluate_reconstruction(
 
     Raises:
         UsageError: a column to group by that is not there.
-        DataError: no output is finite.
+        DataError: no output is finite, or the run's own data is not here.
     """
     spec, run, config = restored.spec, restored.run, restored.config
     own, data = labelled(spec), subject.data
-    assert data is not None
-    targets = np.empty(0) if own.task == "segmentation" else subject.split.targets()
+    if data is None:
+        raise DataError(
+            f"{run}: reconstructions are measured beside the mean and the principal components of the "
+            "training split, which cannot be read here; bring the data back, or take the errors that "
+            "`bigmodel predict` gives"
+        )
+    if subject.record is not None:
+        # Its labels, if it has any, are not read.
+        own = replace(own, task="reconstruction")
+    known = own.task not in ("segmentation", "reconstruction")
+    targets = subject.split.targets() if known else np.empty(0)
     memberships = [(column, members(column, subject.split, own, targets)) for column in by]
     coder, sample_split = Coder(restored), contents.sample(data.splits["train"], _fits(spec))
     sample = _sample(spec, own, sample_split, data.splits["train"].size)
@@ -132,9 +139,8 @@ def _see(
         )
     positions = np.flatnonzero(finite)
     split = subject.split if finite.all() else contents.picked(subject.split, positions)
-    targets = targets[positions] if len(targets) else targets
-    classes = targets if own.task == "classification" else None
-    return _Measured(split, positions, np.flatnonzero(~finite), seen.of(positions), targets, classes)
+    classes = targets[positions] if own.task == "classification" else None
+    return _Measured(split, positions, np.flatnonzero(~finite), seen.of(positions), classes)
 
 
 def _columns(
@@ -144,7 +150,8 @@ def _columns(
     seen, more = measured.seen, dict(measured.seen.bound)
     notes: tuple[str, ...] = ()
     if measured.classes is None:
-        notes = ("no probe: the dataset has no classes that the latents could tell apart",)
+        what = "new data comes without" if subject.record is not None else "the dataset has no"
+        notes = (f"no probe: {what} classes that the latents could tell apart",)
     else:
         trained = coder.see(sample_split, subject.keeping, sample.mean)
         known = trained.finite
@@ -231,7 +238,7 @@ def _pictures(
             restored, measured.split, measured.seen, folder, title=title, theme=theme
         )
     found += drawing.of_latents(
-        restored, measured.seen.latents, measured.targets, folder,
+        restored, measured.seen.latents, measured.classes, folder,
         method=projection, title=title, theme=theme,
     )  # fmt: skip
     if image and coder.likelihood is not None:

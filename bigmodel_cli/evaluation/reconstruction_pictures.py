@@ -54,7 +54,7 @@ def _images(split: SplitData, chosen: np.ndarray) -> np.ndarray:
 def of_latents(
     restored: Restored,
     latents: np.ndarray,
-    targets: np.ndarray,
+    classes: np.ndarray | None,
     folder: Path,
     *,
     method: Projection,
@@ -66,7 +66,7 @@ def of_latents(
     Args:
         restored: the run.
         latents: (n, latents), finite.
-        targets: of the dataset, (n, ...).
+        classes: of the examples (n,); None where they have none.
         folder: where the PNG goes.
         method: how more than two latents come into the plane.
         title: above all.
@@ -74,7 +74,7 @@ def of_latents(
     """
     if len(latents) < 3:
         return []
-    seed, spec = restored.config.seed, labelled(restored.spec)
+    seed, names = restored.config.seed, labelled(restored.spec).target.names
     chosen = np.arange(len(latents))
     if len(latents) > MAPPED:
         chosen = np.sort(np.random.default_rng(seed).choice(len(latents), MAPPED, replace=False))
@@ -83,9 +83,8 @@ def of_latents(
     else:
         points, axes = project(latents[chosen], method, seed)
         told = f"{latents.shape[1]} latents, " + {"pca": "two principal components", "tsne": "t-SNE"}[method]
-    known = spec.task == "classification"
     path = plots.embedding_map(
-        points, targets[chosen] if known else None, spec.target.names, folder / "latents.png",
+        points, None if classes is None else classes[chosen], names, folder / "latents.png",
         title=f"{title}: {told}", axes_names=axes, theme=theme,
     )  # fmt: skip
     return [path]

@@ -13,7 +13,7 @@ from bigmodel_cli.contracts import SplitName
 from bigmodel_cli.data import contents
 from bigmodel_cli.data.pipeline import Keeping, evaluation_batches
 from bigmodel_cli.data.splits import SplitData
-from bigmodel_cli.errors import DataError, UsageError
+from bigmodel_cli.errors import DataError
 from bigmodel_cli.evaluation import calibrating, several
 from bigmodel_cli.evaluation.calibrating import Chosen
 from bigmodel_cli.evaluation.grouping import Members, members
@@ -92,14 +92,14 @@ def evaluate_new(
     theme: Theme = "light",
     projection: Projection = "pca",
 ) -> Evaluation | SeveralEvaluations:
-    """Measure a run's best model on new labelled data, as `evaluate` does on a split.
+    """Measure a run's best model on new data, as `evaluate` does on a split.
 
     Inputs are prepared as in training. Temperature and threshold are those that the run keeps; where it keeps
     none they are chosen on its validation split, if its own data is here. So is the linear model.
 
     Args:
         run: a finished or stopped run.
-        paths: tables, folders with a folder for each class, or .npz files.
+        paths: see `new_data.read`.
         target: columns of the labels; empty for those of training.
         by: as in `evaluate`; also columns of the tables that the model does not take.
         theme: of the pictures, light or dark.
@@ -113,11 +113,6 @@ def evaluate_new(
     if restored.spec.target.tasks:
         subjects = several.new_data_of_each(restored, paths, target, by)
         return several.joined([_evaluate(*pair, by, theme, projection) for pair in subjects])
-    if restored.spec.task == "reconstruction":
-        raise UsageError(
-            f"--data: is for labelled inputs, and {run} learned no labels; `bigmodel predict {run} INPUT...` "
-            "gives the error of each input"
-        )
     return _evaluate(restored, new_data(restored, paths, target, by), by, theme, projection)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -135,10 +136,30 @@ class TestEvaluation:
         assert "each place of the two latents" in report and "principal components" in report
         assert "Task: reconstruction, 64 values\n" in (folder / "vae/model_card.md").read_text()
 
-    def test_split_whose_images_have_other_labels_needs_none(self, user):
-        result = user("evaluate", "plain", "--data", "images")
-        assert result.exit_code == 2
-        assert "`bigmodel predict plain INPUT...` gives the error of each input" in result.stderr
+    @pytest.mark.parametrize("name", ["vae", "wine"])
+    def test_new_inputs_are_measured_as_a_split(self, user, folder, name):
+        from bigmodel_cli import assembly
+        from bigmodel_cli.rundir import Run
+
+        inputs, _ = assembly.restored_data(assembly.restore(Run(folder / name))).splits["test"].arrays()
+        np.savez(f"{name}.npz", inputs=inputs)
+        done = user("evaluate", name, "--data", f"{name}.npz", "--json")
+        assert done.exit_code == 0, done.stderr
+        found, split = json.loads(done.stdout), measured(folder, name)
+        assert found["scores"].keys() == split["scores"].keys() - {"probe_accuracy"}
+        for score in found["scores"]:
+            assert found["scores"][score] == split["scores"][score], score
+        assert "no probe: new data comes without classes that the latents could tell apart" in found["notes"]
+        assert (folder / name / "evaluation" / found["split"] / "latents.png").stat().st_size > 5000
+
+    def test_new_inputs_need_the_data_of_training(self, user, folder, tmp_path):
+        np.savez(tmp_path / "x.npz", inputs=np.zeros((5, 8, 8), np.uint8))
+        config = (folder / "plain/config.yaml").read_text()
+        shutil.copytree("plain", tmp_path / "moved")
+        (tmp_path / "moved/config.yaml").write_text(config.replace("limit: 300", "limit: 200"))
+        done = user("evaluate", tmp_path / "moved", "--data", tmp_path / "x.npz")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "which cannot be read here; bring the data back" in done.stderr
 
 
 class TestPrediction:

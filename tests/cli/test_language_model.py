@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,40 @@ def test_evaluation_counts_every_character(folder):
     assert found["places"][0]["first"] == 1 and found["places"][-1]["last"] == 20
     assert found["pictures"] == ["loss_by_place.png"]
     assert len(found["samples"]["continuations"]) == 3
+
+
+def test_a_new_text_is_measured_as_a_split(user, folder, tmp_path, monkeypatch):
+    known = document(folder)
+    Path("tail.txt").write_text(TEXT[round(len(TEXT) * 0.9) :])
+    done = user("evaluate", "a", "--data", "tail.txt", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["split"], found["data"]["read"]) == ("data-tail", known["examples"])
+    for part in ("scores", "baseline", "linear_baseline"):
+        assert found[part] == known[part]
+    # The text of training is not needed.
+    shutil.copytree("a", tmp_path / "a")
+    shutil.copy("tail.txt", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    again = json.loads(user("evaluate", "a", "--data", "tail.txt", "--json").stdout)
+    assert again["scores"] == known["scores"]
+    assert again["linear_baseline"] is None
+    assert any("the run's own data cannot be read here" in note for note in again["notes"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "gone.txt"), "--data gone.txt: gone.txt: cannot be read: No such file or directory"),
+        (("--data", "cats.txt", "--data", "cats.txt"), "are measured from one path at a time"),
+        (("--data", "cats.txt", "--target", "text"), "--target text: a learned its own input"),
+        (("--data", "cats.txt", "--by", "text"), "--by text: a learned its own input"),
+    ],
+)
+def test_new_data_that_does_not_fit(user, options, message):
+    done = user("evaluate", "a", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
 
 
 def test_bigrams_are_those_of_the_training_split(folder):

@@ -98,6 +98,16 @@ def test_the_same_tokens_are_hidden_in_every_validation(folder):
         os.chdir(before)
 
 
+def test_new_texts_are_measured(user):
+    Path("new.csv").write_text("text,label\n" + "the film is good,1\nthe plot is bad,0\n" * 20)
+    done = user("evaluate", "a", "--data", "new.csv", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["task"], found["data"]["read"]) == ("masked_language_model", 40)
+    assert 0.05 < found["tokens"] / (4 * 40) < 0.3
+    assert found["scores"]["perplexity"]["value"] > 1
+
+
 def test_fine_tuning_takes_encoder_and_vocabulary(folder):
     first, second = (read(folder / name / "data.json") for name in "ab")
     columns = [document["input"]["columns"][0] for document in (first, second)]

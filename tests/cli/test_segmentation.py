@@ -66,6 +66,58 @@ def test_validate_summary_and_data(user, tmp_path):
     assert (tmp_path / "report" / "samples.png").stat().st_size > 5000
 
 
+@pytest.fixture(scope="module")
+def test_images(folder):
+    """The images and masks of the test split of `a`, in a folder `known`, and as `known.npz`."""
+    from bigmodel_cli import assembly
+    from bigmodel_cli.rundir import Run
+
+    images, masks = assembly.restored_data(assembly.restore(Run(folder / "a"))).splits["test"].arrays()
+    for name, arrays in (("images", images), ("masks", masks)):
+        (folder / "known" / name).mkdir(parents=True)
+        for place, array in enumerate(arrays):
+            Image.fromarray(array).save(folder / "known" / name / f"{place}.png")
+    np.savez(folder / "known.npz", inputs=images, targets=masks)
+
+
+@pytest.mark.usefixtures("test_images")
+@pytest.mark.parametrize("path", ["known", "known.npz"])
+def test_new_images_with_masks_are_measured_as_a_split(user, folder, path):
+    done = user("evaluate", "a", "--data", path, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    split = json.loads((folder / "a/evaluation/test/metrics.json").read_text())
+    for name, score in split["scores"].items():
+        # Another order of the images sums and resamples otherwise.
+        assert found["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-9), name
+    assert (np.array(found["confusion"]) == split["confusion"]).all()
+    assert (found["split"][:10], found["data"]["read"]) == ("data-known", split["examples"])
+    assert (folder / "a/evaluation" / found["split"] / "worst.png").stat().st_size > 5000
+
+
+@pytest.mark.usefixtures("test_images")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "new"), "--data new: new: needs the folders `images` and `masks`"),
+        (("--data", "masks.yaml"), "--data masks.yaml: masks of new data are read from a folder with"),
+        (("--data", "known", "--data", "known.npz"), "are measured from one path at a time"),
+        (("--data", "known", "--target", "x"), "--target x: masks have no columns; leave it out"),
+        (("--data", "small.npz"), "--data small.npz: has images of 8x8x3, but the model takes 16x24x3"),
+        (("--data", "more.npz"), "the mask of example 0 has the value 9"),
+    ],
+)
+def test_new_data_that_does_not_fit(user, options, message):
+    np.savez(
+        "small.npz", inputs=np.zeros((2, 8, 8, 3), np.uint8), targets=np.eye(8, dtype=int)[None].repeat(2, 0)
+    )
+    masks = np.full((2, 16, 24), 9)
+    np.savez("more.npz", inputs=np.zeros((2, 16, 24, 3), np.uint8), targets=masks)
+    done = user("evaluate", "a", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 def test_evaluation(folder):
     document = json.loads((folder / "a/evaluation/test/metrics.json").read_text())
     assert document["task"] == "segmentation"
