@@ -95,6 +95,21 @@ def _splits(config: Config) -> Iterator[tuple[KeyPath, str]]:
         )
 
 
+def _prepared_columns(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """Columns whose kind is named, of which nothing is prepared; others are known with the data."""
+    kinds = config.dataset.parameters.get("columns")
+    if not isinstance(kinds, Mapping):
+        return
+    told = {
+        "image": "the column holds images, which the model scales itself; dataset.image_size, color and "
+        "resize say how they are read",
+        "ignore": "dataset.columns leaves this column out; take one of the two away",
+    }
+    for name in config.dataset.prepare.columns:
+        if kinds.get(name) in told:
+            yield ("dataset", "prepare", "columns", name), told[kinds[name]]
+
+
 def _fold(config: Config) -> Iterator[tuple[KeyPath, str]]:
     """A fold must keep apart what `split_by` keeps apart."""
     fold, split_by = config.dataset.fold, config.dataset.split_by
@@ -285,6 +300,7 @@ def _several_tasks(config: Config) -> Iterator[tuple[KeyPath, str]]:
 _RULES: tuple[tuple[Callable[[Config], Iterator[tuple[KeyPath, str]]], frozenset[str]], ...] = (
     (_devices, frozenset({"training", "optimizer"})),
     (_splits, frozenset({"dataset"})),
+    (_prepared_columns, frozenset({"dataset"})),
     (_fold, frozenset({"dataset"})),
     (_optimizer, frozenset({"optimizer"})),
     (_schedule, frozenset({"optimizer"})),

@@ -167,3 +167,26 @@ def test_keys_of_the_data_that_would_be_ignored(tmp_path, dataset, message):
     with pytest.raises(ConfigError) as error:
         validation.load(path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("image", "6:29: dataset.prepare.columns.photo: the column holds images, which the model scales"),
+        ("ignore", "6:29: dataset.prepare.columns.photo: dataset.columns leaves this column out"),
+        ("categorical", None),
+    ],
+)
+def test_a_column_that_is_not_prepared(tmp_path, kind, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"dataset:\n  name: csv\n  path: x.csv\n  target: y\n  columns: {{photo: {kind}}}\n"
+        "  prepare: {columns: {photo: {missing: constant, fill: x}}}\nmodel: mlp\n",
+        encoding="utf-8",
+    )
+    if message is None:
+        validation.load(path)
+        return
+    with pytest.raises(ConfigError) as error:
+        validation.load(path)
+    assert message in str(error.value)
