@@ -172,8 +172,8 @@ def test_keys_of_the_data_that_would_be_ignored(tmp_path, dataset, message):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("image", "6:29: dataset.prepare.columns.photo: the column holds images, which the model scales"),
-        ("ignore", "6:29: dataset.prepare.columns.photo: dataset.columns leaves this column out"),
+        ("image", "6:30: dataset.prepare.columns.photo: the column holds images, which the model scales"),
+        ("ignore", "6:30: dataset.prepare.columns.photo: dataset.columns leaves this column out"),
         ("categorical", None),
     ],
 )
