@@ -10,6 +10,7 @@ from bigmodel_cli.assembly import Data
 from bigmodel_cli.config.schema import Config
 from bigmodel_cli.data import prepared
 from bigmodel_cli.data.pipeline import Keeping, TrainingPipeline
+from bigmodel_cli.data.prepared.reading import BATCH_BYTES
 from bigmodel_cli.data.reading import data_errors_told
 
 
@@ -55,7 +56,7 @@ def write_prepared(
         DataError: the data cannot be read, or the folder not be written to.
     """
     train = data.splits["train"]
-    size = max(1, min(1024, prepared.BATCH_BYTES // train.source.example_bytes))
+    size = max(1, min(1024, BATCH_BYTES // train.source.example_bytes))
     mixed = TrainingPipeline(train, batch_size=size, seed=config.seed, keeping=Keeping("none"))
     batches = {name: split.batches() for name, split in data.splits.items()} | {"train": mixed.batches()}
     sizes: dict[str, int] = {name: split.size for name, split in data.splits.items()}

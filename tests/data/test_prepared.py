@@ -6,8 +6,8 @@ import pytest
 
 from bigmodel_cli.columns import MISSING_DATE, Column
 from bigmodel_cli.contracts import DataSpec, InputSpec, Part, TargetSpec
-from bigmodel_cli.data import prepared as module
-from bigmodel_cli.data.prepared import prepared, write
+from bigmodel_cli.data.prepared import prepared, reading, write
+from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -207,7 +207,7 @@ class TestWriting:
         def counted():
             for number, batch in enumerate(in_batches(SMALL["train"], LABELS["train"], 2)):
                 taken.append(number)
-                assert len(taken) - len(written) < 3 + 2 * module.cpu_cores()
+                assert len(taken) - len(written) < 3 + 2 * cpu_cores()
                 yield batch
 
         spec = spec_of(InputSpec((6, 5, 1), "uint8", "image"))
@@ -228,7 +228,7 @@ class TestReading:
         assert sum(int(tf.size(records)) for records in source._records(part, None)) == part.size
 
     def test_in_small_batches(self, folder, monkeypatch):
-        monkeypatch.setattr(module, "BATCH_BYTES", 3 * 34)
+        monkeypatch.setattr(reading, "BATCH_BYTES", 3 * 34)
         source = prepared(0, path=str(folder))
         for part in (whole("train"), Part("train", np.arange(1, 50, 4))):
             batches = list(source.batches(part))
