@@ -8,19 +8,23 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bigmodel_cli.contracts import SPLIT_NAMES, DataSpec, InputSpec, PathText, Resize, TargetSpec
-from bigmodel_cli.data.images.decoding import SUFFIXES, Header, decoder, probe, shown, way
+from bigmodel_cli.contracts import DataSpec, InputSpec, PathText, Resize, TargetSpec
+from bigmodel_cli.data.images.class_folders import (
+    LISTED,
+    Found,
+    ImageFile,
+    classes_of,
+    listed,
+    number_of,
+    scan,
+)
+from bigmodel_cli.data.images.decoding import Header, decoder, shown, way
+from bigmodel_cli.data.images.heads import channels_of, common_size, heads
 from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 
@@ -32,14 +36,6 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 16 * 2**20
 """Of the decoded images that are read at once."""
-
-PROBED_AT_ONCE, PROBING_THREADS = 256, 16
-WAIT_SECONDS = 200e-6
-"""Of waiting for a file's head, on average, from which threads read them: on a disk that answers from memory
-they only contend for Python's lock (60,000 heads in 2 s without threads, 6 s with)."""
-
-LISTED = 5
-"""How many files or folders a message names."""
 
 Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
@@ -89,60 +85,6 @@ def image_folder(
     return ImageFolderSource(path, image_size, color, on_error, resize, group_pattern)
 
 
-class _File(NamedTuple):
-    """An image file: its place, its path within the folder, with `/`, its class and what its head says."""
-
-    path: str
-    relative: str
-    label: str
-    header: Header | None = None
-
-
-@dataclass
-class _Found:
-    """What a walk through the folder found, besides images."""
-
-    others: Counter[str] = field(default_factory=Counter)
-    hidden: int = 0
-    circles: int = 0
-    beside: list[str] = field(default_factory=list)
-    empty: list[tuple[str, str]] = field(default_factory=list)
-
-    def notes(self) -> Iterator[str]:
-        if self.others:
-            kinds = ", ".join(
-                f"{suffix or 'no suffix'} {count:,}" for suffix, count in self.others.most_common(LISTED)
-            )
-            yield f"{_count(sum(self.others.values()), 'file')} of other kinds left aside ({kinds})"
-        if self.circles:
-            yield f"{_count(self.circles, 'link', 'links')} to a folder around it left aside"
-        if self.hidden:
-            yield f"{_count(self.hidden, 'hidden file or folder', 'hidden files or folders')} left aside"
-        if self.beside:
-            images = _count(len(self.beside), "image")
-            yield f"{images} beside the class folders left aside: {listed(self.beside)}"
-        for base, label in self.empty:
-            yield f"class `{label}` has no images in {base}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of some names of files or folders, and how many more there are."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(map(shown, names[:LISTED])) + more
-
-
-def _natural(name: str) -> tuple[Any, ...]:
-    """Sorts `c10` after `c9`."""
-    return (
-        *((0, int(run), "") if run.isdecimal() else (1, 0, run) for run in re.split(r"(\d+)", name) if run),
-        name,
-    )
-
-
 class ImageFolderSource:
     """A `contracts.Source` over image files.
 
@@ -168,13 +110,13 @@ class ImageFolderSource:
         import numpy as np
 
         self._path = path
-        found = _Found()
-        files = _scan(path, found)
+        found = Found()
+        files = scan(path, found)
         labels = [(base, label) for base, part in files.items() for label in sorted({f.label for f in part})]
         files, broken = _probed(files, path, strict=on_error == "strict")
         left = {(base, file.label) for base, part in files.items() for file in part}
         found.empty += [pair for pair in labels if pair not in left]
-        classes = _classes(files, found, path)
+        classes = classes_of(files, found, path)
         headers = [file.header for part in files.values() for file in part if file.header is not None]
         channels, about_color = channels_of(color, headers)
         height, width = image_size or common_size(headers)
@@ -200,7 +142,7 @@ class ImageFolderSource:
         self.sizes: Mapping[str, int] = {base: len(part) for base, part in self._files.items()}
         self.example_bytes = height * width * channels + 4
         left_out = (
-            [f"{_count(len(broken), 'file')} that cannot be read left out: {'; '.join(broken[:LISTED])}"
+            [f"{number_of(len(broken), 'file')} that cannot be read left out: {'; '.join(broken[:LISTED])}"
              + (f"; and {len(broken) - LISTED:,} more" if len(broken) > LISTED else "")]
             if broken else []
         )  # fmt: skip
@@ -310,131 +252,9 @@ def hashed_place(relative: str) -> bytes:
     return hashlib.blake2b(os.fsencode(relative), digest_size=8).digest()
 
 
-def _scan(path: str, found: _Found) -> dict[str, list[_File]]:
-    """The image files of every base split, by their names alone.
-
-    Raises:
-        DataError: there is no such folder, or it has no class folders.
-    """
-    if "://" in path:
-        raise DataError(f"dataset.path: {path} is not on this machine; image_folder reads local folders")
-    if not Path(path).is_dir():
-        why = "is a file, not a folder" if Path(path).exists() else "there is no such folder"
-        raise DataError(f"dataset.path: {shown(path)}: {why}")
-    folders, images = _content(path, found)
-    by_base: dict[str, list[str]] = {}
-    for folder in folders:
-        by_base.setdefault(SPLIT_NAMES.get(folder.lower(), ""), []).append(folder)
-    if by_base.keys() <= {""}:
-        found.beside += images
-        return {"all": _scan_classes(path, "", folders, found, images)}
-    _check_splits(path, by_base, found)
-    found.beside += images
-    files = {}
-    for base in sorted(by_base.keys() - {""}, key=["train", "validation", "test"].index):
-        (folder,) = by_base[base]
-        inner, beside = _content(f"{path}/{folder}", found)
-        found.beside += [f"{folder}/{name}" for name in beside]
-        files[base] = _scan_classes(path, f"{folder}/", inner, found, beside, base)
-    return files
-
-
-def _check_splits(path: str, by_base: Mapping[str, Sequence[str]], found: _Found) -> None:
-    for base, names in by_base.items():
-        if base and len(names) > 1:
-            raise DataError(
-                f"dataset.path: {shown(path)}: the folders {listed(names)} are all {base}; bring them "
-                "into one"
-            )
-    if "train" not in by_base:
-        raise DataError(
-            f"dataset.path: {shown(path)}: has "
-            f"{listed([n for names in by_base.values() for n in names])}, but no "
-            "folder `train`; add it, or give the folder of the classes"
-        )
-    strange = [name for name in by_base.get("", ()) if any(_walk(f"{path}/{name}", name, _Found()))]
-    if strange:
-        raise DataError(
-            f"dataset.path: {shown(path)}: has folders of splits "
-            f"({', '.join(sorted(set(by_base) - {''}))}) and beside "
-            f"them images in {listed(strange)}; move these elsewhere, or into a split"
-        )
-
-
-def _scan_classes(
-    path: str, prefix: str, folders: Sequence[str], found: _Found, beside: Sequence[str], base: str = "all"
-) -> list[_File]:
-    if not folders:
-        where = shown(f"{path}/{prefix}").rstrip("/")
-        what = (
-            f"{_count(len(beside), 'image')}, but no folders of classes"
-            if beside
-            else "no folders of classes"
-        )
-        raise DataError(
-            f"dataset.path: {where}: has {what}; put the images of each class into a folder of its name"
-        )
-    files = []
-    for folder in sorted(folders, key=_natural):
-        relative = prefix + folder
-        inside = [
-            _File(f"{path}/{name}", name, folder) for name in _walk(f"{path}/{relative}", relative, found)
-        ]
-        if not inside:
-            found.empty.append((base, folder))
-        files += inside
-    return files
-
-
-def _content(path: str, found: _Found) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the images in a folder; what is neither is counted."""
-    folders, images = [], []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
-                    found.hidden += 1
-                elif entry.is_dir():
-                    folders.append(entry.name)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - of 60,000 names
-                    images.append(entry.name)
-                else:
-                    found.others[os.path.splitext(entry.name)[1].lower()] += 1  # noqa: PTH122
-    except OSError as error:
-        raise DataError(f"dataset.path: {shown(path)}: cannot be read: {error.strerror}") from None
-    return sorted(folders), sorted(images)
-
-
-def _walk(path: str, relative: str, found: _Found) -> Iterator[str]:
-    """Paths of all images in a folder, as `relative`/....
-
-    Links are followed, but every folder is entered once only: links may run in circles. One that leads to a
-    folder around it would bring the images of other classes into this one.
-    """
-    depth = len(Path(relative).parts)
-    around = {_identity(str(parent)) for parent in (Path(path).parents[:depth])}
-    entered, left = set[tuple[int, int]](), [(path, relative)]
-    while left:
-        folder, name = left.pop()
-        identity = _identity(folder)
-        if identity in around:
-            found.circles += 1
-        if identity in entered | around:
-            continue
-        entered.add(identity)
-        folders, images = _content(folder, found)
-        yield from (f"{name}/{image}" for image in images)
-        left += [(f"{folder}/{inner}", f"{name}/{inner}") for inner in reversed(folders)]
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116 - a folder may be deep in a tree of thousands
-    return status.st_dev, status.st_ino
-
-
 def _probed(
-    files: Mapping[str, Sequence[_File]], path: str, strict: bool
-) -> tuple[dict[str, list[_File]], list[str]]:
+    files: Mapping[str, Sequence[ImageFile]], path: str, strict: bool
+) -> tuple[dict[str, list[ImageFile]], list[str]]:
     """The files that can be read, with their heads, and why others cannot.
 
     Raises:
@@ -444,7 +264,7 @@ def _probed(
     found = list(heads([file.path for file in whole]))
     broken = [head for head in found if isinstance(head, str)]
     if broken and strict:
-        more = f" (and {_count(len(broken) - 1, 'more file')} cannot be read)" if len(broken) > 1 else ""
+        more = f" (and {number_of(len(broken) - 1, 'more file')} cannot be read)" if len(broken) > 1 else ""
         raise DataError(
             f"dataset.path: {broken[0]}{more}; mend or remove such files, or set dataset.on_error: skip"
         )
@@ -457,119 +277,7 @@ def _probed(
     return intact, [reason.removeprefix(prefix) for reason in broken]
 
 
-def heads(paths: Sequence[str]) -> Iterator[Header | str]:
-    """What each file's head says, or why it cannot be read."""
-    first, rest = paths[:PROBED_AT_ONCE], paths[PROBED_AT_ONCE:]
-    started, worked = time.perf_counter(), time.thread_time()
-    yield from _some_heads(first)
-    waited = (time.perf_counter() - started) - (time.thread_time() - worked)
-    if waited < WAIT_SECONDS * len(first):
-        yield from _some_heads(rest)
-        return
-    chunks = [rest[start : start + PROBED_AT_ONCE] for start in range(0, len(rest), PROBED_AT_ONCE)]
-    with ThreadPoolExecutor(PROBING_THREADS) as threads:
-        for some in threads.map(_some_heads, chunks):
-            yield from some
-
-
-def _some_heads(paths: Iterable[str]) -> list[Header | str]:
-    heads: list[Header | str] = []
-    for path in paths:
-        try:
-            heads.append(probe(path))
-        except DataError as error:
-            heads.append(str(error))
-    return heads
-
-
-def _classes(files: Mapping[str, Sequence[_File]], found: _Found, path: str) -> list[str]:
-    """The classes, sorted naturally.
-
-    Raises:
-        DataError: a class without images or without images to train on, or one class only.
-    """
-    labels = {base: {file.label for file in part} for base, part in files.items()}
-    learned = labels.get("train", labels.get("all", set()))
-    everywhere = set().union(*labels.values())
-    named = {label for _, label in found.empty}
-    lacking = sorted((named | everywhere) - learned, key=_natural)
-    where = shown(path)
-    if nowhere := [label for label in lacking if label not in everywhere]:
-        raise DataError(
-            f"dataset.path: {where}: {_folders(nowhere)} {'has' if len(nowhere) == 1 else 'have'} no "
-            "images; add some, "
-            "or remove what is empty"
-        )
-    if lacking:
-        base = next(base for base, part in labels.items() if lacking[0] in part)
-        raise DataError(
-            f"dataset.path: {where}: there are images of {listed(lacking)} in {base}, but none in "
-            "train; add some "
-            f"there, or remove {'that class' if len(lacking) == 1 else 'these classes'}"
-        )
-    for base, part in labels.items():
-        found.empty += [(base, label) for label in sorted(learned - part, key=_natural)]
-    found.empty = [*dict.fromkeys(found.empty)]
-    if len(learned) < 2:
-        raise DataError(_too_few_classes(where, path, *learned))
-    return sorted(learned, key=_natural)
-
-
-def _folders(names: Sequence[str]) -> str:
-    return f"the class folder{'' if len(names) == 1 else 's'} {listed(names)}"
-
-
-def _too_few_classes(where: str, path: str, label: str) -> str:
-    message = f"dataset.path: {where}: has one class only, {shown(label)}; at least two are needed"
-    inner = _content(f"{path}/{label}", _Found())[0] if Path(path, label).is_dir() else []
-    if len(inner) > 1:
-        within = shown(f"{path}/{label}")
-        message += f"; should the folders within it be the classes ({listed(inner)}), give {within}"
-    return message
-
-
-def channels_of(color: str, headers: Sequence[Header]) -> tuple[int, list[str]]:
-    """Channels of the images, and what to say of it."""
-    notes = []
-    grey = sum(header.grey for header in headers)
-    if color == "auto":
-        color = "gray" if grey == len(headers) else "rgb"
-        why = (
-            "every file is grey"
-            if color == "gray"
-            else f"{len(headers) - grey:,} of {len(headers):,} files have colours"
-        )
-        notes.append(f"color {color} (auto: {why})")
-    if color != "rgba" and (alpha := sum(header.alpha for header in headers)):
-        notes.append(f"transparency dropped in {_count(alpha, 'file')} (color: rgba keeps it)")
-    if deep := sum(header.deep for header in headers):
-        notes.append(f"16 bits a channel reduced to 8 in {_count(deep, 'file')}")
-    return {"gray": 1, "rgb": 3, "rgba": 4}[color], notes
-
-
-def common_size(headers: Sequence[Header]) -> tuple[int, int]:
-    """The one (height, width) that all have.
-
-    Raises:
-        DataError: there are several; the message says which, and proposes one.
-    """
-    sizes = Counter((header.height, header.width) for header in headers)
-    if len(sizes) == 1:
-        return next(iter(sizes))
-    frequent = ", ".join(f"{h} x {w} ({count:,})" for (h, w), count in sizes.most_common(LISTED))
-    more = f" and {len(sizes) - LISTED:,} other sizes" if len(sizes) > LISTED else ""
-    middle = (median(header.height for header in headers), median(header.width for header in headers))
-    scale = min(1.0, 224 / max(middle))
-    # Multiples of 32 are halved five times without a rest, as most networks do.
-    proposed = [max(round(side * scale / 32) * 32, 32) if side >= 32 else int(side) for side in middle]
-    raise DataError(
-        f"dataset.image_size: the images vary in size (height x width): {frequent}{more}; give the "
-        "[height, width] "
-        f"that all are brought to, such as {proposed}"
-    )
-
-
-def _groups(pattern: str | None, files: Mapping[str, Sequence[_File]]) -> dict[str, list[str]] | None:
+def _groups(pattern: str | None, files: Mapping[str, Sequence[ImageFile]]) -> dict[str, list[str]] | None:
     if pattern is None:
         return None
     search = re.compile(pattern).search

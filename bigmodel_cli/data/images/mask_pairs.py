@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from bigmodel_cli.contracts import SPLIT_NAMES
 from bigmodel_cli.data.images import decoding
+from bigmodel_cli.data.images.class_folders import listed
 from bigmodel_cli.data.images.decoding import shown
-from bigmodel_cli.data.images.image_folder import listed
 from bigmodel_cli.data.images.masks import SUFFIXES
 from bigmodel_cli.errors import DataError
 

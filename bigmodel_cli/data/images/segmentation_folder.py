@@ -26,13 +26,8 @@ from bigmodel_cli.contracts import (
 )
 from bigmodel_cli.data.arrays import in_batches
 from bigmodel_cli.data.images.decoding import Header, decoder, shown, way
-from bigmodel_cli.data.images.image_folder import (
-    Pixels,
-    channels_of,
-    common_size,
-    hashed_place,
-    heads,
-)
+from bigmodel_cli.data.images.heads import channels_of, common_size, heads
+from bigmodel_cli.data.images.image_folder import Pixels, hashed_place
 from bigmodel_cli.data.images.mask_pairs import Pair, pairs_in
 from bigmodel_cli.data.images.masks import MOST_CLASSES, Coding, read_mask
 from bigmodel_cli.devices import cpu_cores

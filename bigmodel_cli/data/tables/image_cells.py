@@ -16,7 +16,8 @@ from pydantic import Field
 from bigmodel_cli.columns import Column
 from bigmodel_cli.contracts import Resize
 from bigmodel_cli.data.images.decoding import Header, decode, shown
-from bigmodel_cli.data.images.image_folder import Pixels, channels_of, common_size, heads
+from bigmodel_cli.data.images.heads import channels_of, common_size, heads
+from bigmodel_cli.data.images.image_folder import Pixels
 from bigmodel_cli.devices import cpu_cores
 from bigmodel_cli.errors import DataError
 

@@ -244,13 +244,6 @@ class TestSource:
         os.utime(folder / "cat" / "0.png", (1, 1))
         assert built(folder).fingerprint() != before
 
-    def test_threads_read_the_same_heads(self, folder, monkeypatch):
-        paths = [str(path) for path in sorted(folder.rglob("*.png"))]
-        expected = list(module.heads(paths))
-        monkeypatch.setattr(module, "PROBED_AT_ONCE", 3)
-        monkeypatch.setattr(module, "WAIT_SECONDS", -1.0)
-        assert list(module.heads(paths)) == expected
-
 
 class TestBadInput:
     def damage(self, folder: Path) -> None:
