@@ -405,6 +405,13 @@ class TestManyFiles:
         found = rows(GREY, *files, tmp_path / "x.npy", files[0])
         assert [row.id for row in found] == ["0.png", "1.png", "2.png", "x.npy[0]", "x.npy[1]", "0.png"]
 
+    def test_names_that_are_images(self, tmp_path: Path) -> None:
+        names = ["a.png", ".a.png", "a..png", "b.JPG", "ä.png", ".png", "..png", "png", "a.png.", "a.txt"]
+        for name in names:
+            (tmp_path / name).write_bytes(b"")
+        found = [file.id for file in images.files_of(tmp_path)]
+        assert found == sorted(["a.png", ".a.png", "a..png", "b.JPG", "ä.png"])
+
     def test_a_pattern(self, tmp_path: Path) -> None:
         for name in ("b/1.png", "a/1.png", "a/2.jpg"):
             picture(tmp_path / name)

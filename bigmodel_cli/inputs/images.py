@@ -63,7 +63,8 @@ def files_of(folder: Path) -> Iterator[File]:
             place = f"{path}{os.sep}{name}"
             if is_folder:
                 yield from within(place, f"{prefix}{name}/")
-            elif os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a Path costs ten times as much
+            # As os.path.splitext, in a fraction of its time: dots at the beginning begin no extension.
+            elif name[name.rfind(".") :].lower() in SUFFIXES and name.strip(".").count("."):
                 yield File(shown(prefix + name), place, prefix.partition("/")[0])
 
     yield from within(str(folder), "")
