@@ -652,7 +652,7 @@ class TestCommand:
         from bigmodel_cli import assembly
 
         # Enough for the kill to come before the end, however busy the machine is.
-        count = 100_000
+        count = 250_000
         np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 255, (count, 8, 8), np.uint8))
         command = [sys.executable, "-m", "bigmodel_cli", "predict", "digits", "x.npy", "--batch-size", "128"]
         parts = tmp_path / ".out.npz.parts" / "position.json"
