@@ -4,7 +4,7 @@
 
 With a run on images of one size (its own, or that of a new model trained for one step on random ones, with
 `--run` left out), and `--count` random images of MNIST's kind as .npy and as PNG files, in turn and
-`--repeats` times each; medians are told, in inputs a second:
+`--repeats` times each; medians are told, in inputs a second, and medians of the ratios within a turn:
 
 - model     the bare compiled model on ready batches in memory: what `arrays` is held against;
 - arrays    `predict` on the .npy file, to Parquet;
@@ -78,8 +78,10 @@ def seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def measured(run: Path, light: Path, folder: Path, batch_size: int, repeats: int) -> dict[str, float]:
-    """Inputs a second of each part, medians."""
+def measured(
+    run: Path, light: Path, folder: Path, batch_size: int, repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Inputs a second of each part, and their ratios, medians."""
     import numpy as np
     import tensorflow as tf
 
@@ -118,7 +120,6 @@ def measured(run: Path, light: Path, folder: Path, batch_size: int, repeats: int
         request = prediction.Request(Run(run), [str(folder / source)], batch_size=batch_size)
 
         def go() -> None:
-            # The models of earlier rounds are restored anew, so the time of that is taken off below.
             with prediction.predict(request, folder / "out.parquet") as found:
                 found.write(folder / "out.parquet")
 
@@ -137,13 +138,23 @@ def measured(run: Path, light: Path, folder: Path, batch_size: int, repeats: int
             # The first turn compiles, and brings the files into the system's memory.
             if turn:
                 taken[name].append(needed)
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    start, light_start = medians.pop("start"), medians.pop("light start")
-    starts = {"arrays": start, "files": start, "light": light_start}
-    rates = {name: count / (needed - starts.get(name, 0)) for name, needed in medians.items()}
-    rates["both"] = 1 / (1 / rates["decode"] + 1 / rates["model"])
-    rates["start seconds"] = start
-    return rates
+    starts = {"arrays": "start", "files": "start", "light": "light start"}
+    # The models of earlier turns are restored anew, and the time of that is no part of predicting.
+    net = {
+        name: [one - own for one, own in zip(times, taken[starts[name]], strict=True)]
+        if name in starts
+        else times
+        for name, times in taken.items()
+        if not name.endswith("start")
+    }
+    net["both"] = [one + other for one, other in zip(net["decode"], net["model"], strict=True)]
+    rates = {name: count / statistics.median(times) for name, times in net.items()}
+    # Within a turn, because a machine that others use, too, is now fast and now slow.
+    ratios = {
+        f"{name} / {other}": statistics.median(b / a for a, b in zip(net[name], net[other], strict=True))
+        for name, other in (("arrays", "model"), ("files", "decode"), ("files", "both"), ("light", "decode"))
+    }
+    return rates, ratios
 
 
 def largest_memory(run: Path, source: Path) -> float:
@@ -192,24 +203,21 @@ def main() -> None:
         shape = tuple(Run(run).read_data().input.shape)
         written(folder, shape, options.count)
         light = trained(folder / "light", LIGHT, shape)
-        rates = measured(run, light, folder, options.batch_size, options.repeats)
+        rates, ratios = measured(run, light, folder, options.batch_size, options.repeats)
         memory = {
             name: largest_memory(run, folder / name) for name in ("sixth.npy", "x.npy", "sixth", "pngs")
         }
     document = {
         "count": options.count,
         "inputs a second": rates,
-        "arrays / model": rates["arrays"] / rates["model"],
-        "files / decode": rates["files"] / rates["decode"],
-        "files / both": rates["files"] / rates["both"],
-        "light / decode": rates["light"] / rates["decode"],
+        "ratios": ratios,
         "MiB": memory,
     }
     if options.json:
         print(json.dumps(document, indent=2))
         return
-    print("  ".join(f"{name} {rate:,.0f}" for name, rate in rates.items() if name != "start seconds"))
-    print("  ".join(f"{name} {value:.2f}" for name, value in document.items() if "/" in name))
+    print("  ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()))
+    print("  ".join(f"{name} {value:.2f}" for name, value in ratios.items()))
     print(
         f"memory, MiB: arrays {memory['sixth.npy']:.0f} to {memory['x.npy']:.0f}, "
         f"files {memory['sixth']:.0f} to {memory['pngs']:.0f}"
