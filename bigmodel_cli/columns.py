@@ -29,6 +29,12 @@ A missing cell is NaN (numeric, boolean), MISSING_DATE or the empty string. Date
 is decoded, (height, width, channels), and never missing; every other cell is one value.
 """
 
+IMAGES_SCALED = (
+    "the column holds images, which the model scales itself; dataset.image_size, color and resize say how "
+    "they are read"
+)
+"""Why nothing is prepared of a column of images."""
+
 MISSING_DATE = -(2**63)
 
 NUMBERS, CATEGORIES = "numbers", "categories"

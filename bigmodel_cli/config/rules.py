@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from bigmodel_cli.columns import IMAGES_SCALED
 from bigmodel_cli.config.document import KeyPath
 from bigmodel_cli.config.schema import Component, Config, Optimizer
 from bigmodel_cli.contracts import Task, task_keys
@@ -101,8 +102,7 @@ def _prepared_columns(config: Config) -> Iterator[tuple[KeyPath, str]]:
     if not isinstance(kinds, Mapping):
         return
     told = {
-        "image": "the column holds images, which the model scales itself; dataset.image_size, color and "
-        "resize say how they are read",
+        "image": IMAGES_SCALED,
         "ignore": "dataset.columns leaves this column out; take one of the two away",
     }
     for name in config.dataset.prepare.columns:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from bigmodel_cli.columns import MISSING_DATE, Column, ColumnKind
+from bigmodel_cli.columns import IMAGES_SCALED, MISSING_DATE, Column, ColumnKind
 from bigmodel_cli.config.schema import (
     Prepare,
     PrepareCategorical,
@@ -165,10 +165,7 @@ def _check_names(columns: Sequence[Column], prepare: Prepare) -> None:
             meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(names[:20])}"
             raise DataError(f"dataset.prepare.columns: there is no column `{name}` to prepare; {meant}")
         if columns[names.index(name)].kind == "image":
-            raise DataError(
-                f"dataset.prepare.columns.{name}: the column holds images, which the model scales itself; "
-                "dataset.image_size, color and resize say how they are read"
-            )
+            raise DataError(f"dataset.prepare.columns.{name}: {IMAGES_SCALED}")
 
 
 def _options(column: Column, prepare: Prepare) -> Section:

@@ -88,9 +88,8 @@ def read(restored: Restored, paths: Sequence[str], target: Sequence[str], by: Se
     )
     block = joined([*inputs.blocks()] or [Block([], [], None)])
     unread = [error for error in block.errors if error]
-    unlabelled = [
-        error for error, other in zip(block.unlabelled, block.errors, strict=False) if error and not other
-    ]
+    why_not = block.unlabelled if labels else [""] * len(block)
+    unlabelled = [error for error, other in zip(why_not, block.errors, strict=True) if error and not other]
     if len(unread) + len(unlabelled) == len(block):
         raise DataError("\n".join([*_left_out(unread, unlabelled, len(block)), _nothing(paths)]))
     split, ids = _examples(restored, block)

@@ -69,6 +69,8 @@ def _masks(restored: Restored, path: str) -> Source:
         arrays = {key: given[key] for key in ("inputs", "targets") if restored.config.dataset.name == "npz"}
         return npz(0, path=path, task="segmentation", class_names=names, **arrays)
     height, width, channels = spec.input.shape
+    if channels not in _COLOURS:
+        raise DataError(f"the model takes images of {channels} channels; give an .npz file with such")
     as_trained: dict[str, Any] = {}
     if restored.config.dataset.name == "segmentation_folder":
         as_trained = {key: given[key] for key in ("colors", "ignore", "images", "masks")}

@@ -85,6 +85,12 @@ def new_data(
     found = read(restored, paths, target, by)
     kept = calibrating.kept(restored) if restored.spec.task == "classification" else None
     notes = list(found.notes)
+    if restored.spec.task == "segmentation":
+        # No linear model stands beside masks, and to count the pixels of training would take long.
+        return Subject(
+            found.name, found.title, found.split, found.ids, Keeping("none"), None, None, found.record,
+            tuple(notes),
+        )  # fmt: skip
     try:
         data = own() if own else assembly.restored_data(restored)
     except BigmodelError as error:

@@ -82,7 +82,11 @@ def test_images(folder):
 
 @pytest.mark.usefixtures("test_images")
 @pytest.mark.parametrize("path", ["known", "known.npz"])
-def test_new_images_with_masks_are_measured_as_a_split(user, folder, path):
+def test_new_images_with_masks_are_measured_as_a_split(user, folder, path, monkeypatch):
+    from bigmodel_cli import assembly
+
+    # Nothing of the data of training is needed.
+    monkeypatch.setattr(assembly, "restored_data", None)
     done = user("evaluate", "a", "--data", path, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
@@ -93,6 +97,34 @@ def test_new_images_with_masks_are_measured_as_a_split(user, folder, path):
     assert (np.array(found["confusion"]) == split["confusion"]).all()
     assert (found["split"][:10], found["data"]["read"]) == ("data-known", split["examples"])
     assert (folder / "a/evaluation" / found["split"] / "worst.png").stat().st_size > 5000
+
+
+@pytest.mark.usefixtures("test_images")
+def test_new_masks_are_read_as_those_of_training(user, folder):
+    """With the folders, colours and what is ignored as the config named them."""
+    (folder / "coloured" / "photos").mkdir(parents=True)
+    (folder / "coloured" / "painted").mkdir()
+    random = np.random.default_rng(0)
+    for place in range(12):
+        pixels = random.integers(0, 256, (16, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "coloured" / "photos" / f"{place}.png")
+        mask = np.array([[0, 0, 0], [255, 0, 0], [9, 9, 9]], np.uint8)[random.integers(0, 3, (16, 24))]
+        Image.fromarray(mask).save(folder / "coloured" / "painted" / f"{place}.png")
+    (folder / "coloured.yaml").write_text(
+        "dataset:\n  name: segmentation_folder\n  path: coloured\n  images: photos\n  masks: painted\n"
+        "  colors: {ground: [0, 0, 0], thing: [255, 0, 0], ignore: [9, 9, 9]}\n"
+        "model: {name: unet, depth: 1, filters: 4}\n"
+        "training: {epochs: 1, batch_size: 4, tensorboard: false}\n"
+    )
+    done = user("train", "coloured.yaml", "--run-dir", "c", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    done = user("evaluate", "c", "--data", "coloured", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [item["name"] for item in found["classes"]] == ["ground", "thing"]
+    assert found["examples"] == 12
+    # A third of the pixels is ignored.
+    assert 0.6 < found["pixels"] / (12 * 16 * 24) < 0.73
 
 
 @pytest.mark.usefixtures("test_images")
